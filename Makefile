@@ -1,0 +1,29 @@
+# make demo        the quickstart study on the bundled teacher and clips, then its table
+# make test        lint, types and tests
+# make dashboard   the results in a browser
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python
+
+.PHONY: demo test dashboard clean
+
+demo: $(VENV)/.ready
+	$(RUN) -m bench multirun
+
+test: $(VENV)/.ready
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(RUN) -m pytest
+
+dashboard: $(VENV)/.ready
+	$(RUN) -m streamlit run dashboard/app.py -- --results results
+
+# lpips is taken without its dependencies: it would pull in torchvision, of which only its own weights file is used.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[wan,demo,dashboard,dev]'
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps lpips
+	touch $@
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache

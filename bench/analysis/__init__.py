@@ -1,0 +1,13 @@
+"""From stored rows to numbers, tables and figures: a data frame in, a value out.
+
+`load` reads results folders, `summarise` makes one row per run, `pareto_front` marks what nothing else beats, `table`,
+`figures` and `svg` show it. Statistics are computed here, on reading; the stored rows are raw. No torch, no Hydra.
+"""
+
+from bench.analysis import table
+from bench.analysis.columns import Column, columns_of
+from bench.analysis.pareto import pareto_front
+from bench.analysis.results import Results, load
+from bench.analysis.summary import summarise
+
+__all__ = ["Column", "Results", "columns_of", "load", "pareto_front", "summarise", "table"]

@@ -1,0 +1,54 @@
+"""How sure a speed-up is: an interval for the ratio of two medians.
+
+Samples of two interleaved arms share the machine's drift, so whole ABBA blocks are drawn, not single samples
+(percentile bootstrap; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A point estimate with its interval; the bounds are NaN where there are too few blocks to say."""
+
+    value: float
+    low: float
+    high: float
+
+
+def ratio_of_medians(
+    numerator: np.ndarray, denominator: np.ndarray, block: np.ndarray, level: float = 0.95, seed: int = 0
+) -> Interval:
+    """median(numerator) / median(denominator) and its bootstrap interval; all three arrays have shape (samples,).
+
+    `block[i]` says which block sample i of both arms belongs to. The draw is seeded: the same rows, the same interval.
+    """
+    if not len(numerator) == len(denominator) == len(block):
+        raise ValueError("numerator, denominator and block must have the same length")
+    if not len(block):
+        return Interval(math.nan, math.nan, math.nan)
+    value = float(np.median(numerator) / np.median(denominator))
+    names, index = np.unique(block, return_inverse=True)
+    if len(names) < 2:
+        return Interval(value, math.nan, math.nan)
+    drawn = np.random.default_rng(seed).integers(len(names), size=(RESAMPLES, len(names)))
+    ratios = _medians(numerator, index, drawn) / _medians(denominator, index, drawn)
+    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high))
+
+
+def _medians(samples: np.ndarray, block_index: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Median of each draw of blocks, shape (draws,); a block with fewer samples is padded with NaN."""
+    counts = np.bincount(block_index)
+    padded = np.full((len(counts), counts.max()), np.nan)
+    for block, count in enumerate(counts):
+        padded[block, :count] = samples[block_index == block]
+    median = np.median if counts.min() == counts.max() else np.nanmedian
+    return median(padded[drawn].reshape(len(drawn), -1), axis=1)

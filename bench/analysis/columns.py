@@ -1,0 +1,73 @@
+"""What the columns of the summary mean: label, unit, and which direction is better.
+
+Costs are known here by name. Quality columns are `<metric>_<against>`; their unit and direction come from the stored
+rows, so that a new metric reaches every table and figure without an edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.analysis.results import Results
+
+
+@dataclass(frozen=True)
+class Column:
+    """One numeric column of the summary that can be an axis or a table cell."""
+
+    name: str
+    label: str
+    unit: str
+    higher_is_better: bool
+    quality: bool = False
+
+    @property
+    def title(self) -> str:
+        """Label and unit, as on an axis."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+
+COSTS = (
+    Column("speedup", "Speed-up over the teacher", "x", True),
+    Column("decode_time_ms", "Decode time", "ms", False),
+    Column("fps", "Decoded frames per second", "frame/s", True),
+    Column("parameters", "Parameters", "", False),
+    Column("macs_per_frame", "MACs per frame", "", False),
+    Column("peak_memory_mb", "Peak memory", "MB", False),
+    Column("first_frame_s", "Time to the first frame", "s", False),
+)
+
+METRIC_LABELS = {"psnr": "PSNR", "psnr_mse": "PSNR of mean MSE", "ssim": "SSIM", "lpips": "LPIPS", "fvd": "FVD"}
+
+_QUALITIES = (("psnr", "dB", True), ("psnr_mse", "dB", True), ("ssim", "", True), ("lpips", "", False))
+
+
+def quality_column(metric: str, against: str, unit: str, higher_is_better: bool) -> Column:
+    """The column of one metric against the source clip or against the teacher's output."""
+    label = METRIC_LABELS.get(metric, metric.replace("_", " ").capitalize())
+    shown_unit = "" if unit in ("1", "ratio", "score") else unit
+    return Column(f"{metric}_{against}", f"{label} against {against}", shown_unit, higher_is_better, quality=True)
+
+
+KNOWN: Mapping[str, Column] = {column.name: column for column in COSTS} | {
+    f"{metric}_{against}": quality_column(metric, against, unit, higher)
+    for metric, unit, higher in _QUALITIES
+    for against in ("source", "teacher")
+}
+
+
+def columns_of(results: Results) -> dict[str, Column]:
+    """Every possible axis of these results, costs first; unit and direction of a metric are those of its rows."""
+    rows = results.measurements
+    rows = rows[rows["against"].notna()][["metric", "against", "unit", "higher_is_better"]]
+    rows = rows.drop_duplicates(["metric", "against"]).sort_values(["metric", "against"])
+    qualities = [quality_column(*row) for row in rows.itertuples(index=False, name=None)]
+    return {column.name: column for column in (*COSTS, *qualities)}
+
+
+def find_column(name: str, columns: Mapping[str, Column] = KNOWN) -> Column:
+    """The column called `name`; an unknown one is a `ValueError` that lists the known."""
+    if name not in columns:
+        raise ValueError(f"unknown column {name!r}; known: {', '.join(columns)}")
+    return columns[name]

@@ -1,0 +1,46 @@
+"""Numbers that papers printed, kept beside our own and never ranked with them.
+
+Their clips, resolution, precision and machine differ from ours or are not stated, so they are a reference to read, not
+points on a front.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = [
+    "decoder", "latent_space", "compression_thw", "dataset", "device", "metric", "unit", "value", "source",
+]  # fmt: skip
+
+
+def load_published(results_dir: str | os.PathLike) -> pd.DataFrame:
+    """All rows of `<results_dir>/published/*.csv`, columns `COLUMNS`; a folder without such files gives an empty frame.
+
+    Raises `ValueError` for a file that is not such a table.
+    """
+    tables = [_read(path) for path in sorted(Path(results_dir).glob("published/*.csv"))]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
+
+
+def published_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per decoder and data set, one column per metric and device, as printed in the paper."""
+    metric = rows["metric"] + (" " + rows["device"]).where(rows["device"] != "", "")
+    wide = rows.assign(metric=metric).pivot_table(
+        index=["decoder", "latent_space", "compression_thw", "dataset", "source"],
+        columns="metric", values="value", sort=False,
+    )  # fmt: skip
+    wide = wide.reset_index().rename_axis(columns=None)
+    return wide[[name for name in wide if name != "source"] + ["source"]]
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, keep_default_na=False, dtype={"value": float})
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} is not a table of published numbers: {error}") from error
+    if list(table.columns) != COLUMNS:
+        raise ValueError(f"{path} must have exactly the columns {', '.join(COLUMNS)}")
+    return table

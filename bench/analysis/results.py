@@ -1,0 +1,24 @@
+"""The stored tables as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from bench import records
+from bench.records.schema import ResultsDirs
+
+
+@dataclass(frozen=True)
+class Results:
+    """Two tidy tables joined on `run_id`, and the files that had to be left out of them."""
+
+    runs: pd.DataFrame
+    measurements: pd.DataFrame
+    problems: list[records.Problem] = field(default_factory=list)
+
+
+def load(folders: ResultsDirs) -> Results:
+    """All runs of one or more results folders; `ValueError` for a folder that does not exist."""
+    return Results(*records.read(folders))

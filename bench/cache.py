@@ -1,0 +1,147 @@
+"""Work that several runs share, stored under the hash of everything that led to it.
+
+An artefact is one safetensors file: tensors plus a small JSON document. Its name is the sha256 of the canonical JSON of its
+key and of the code that makes it, so a changed input is a different file and nothing is ever stale. Files appear by rename only, and carry a digest of
+their tensors: one that is torn or altered is noticed, named in a warning and made again.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from bench.paths import ROOT
+
+SOURCES = (  # the code whose results are kept; a change in it, comments aside, makes every artefact anew
+    "bench/data", "bench/evaluation.py", "bench/prepare.py", "flash_vaed/decoder.py", "flash_vaed/distill", "flash_vaed/families",
+    "flash_vaed/operators", "flash_vaed/optim.py", "flash_vaed/patch_encoder.py", "flash_vaed/pruning", "flash_vaed/spec.py",
+    "flash_vaed/state.py", "flash_vaed/teacher.py",
+)  # fmt: skip
+
+
+@dataclass
+class Artefact:
+    """What the cache holds: named tensors, and whatever of it is not a tensor (JSON values only)."""
+
+    tensors: dict[str, Tensor]
+    document: dict[str, Any] = field(default_factory=dict)
+
+
+def digest(key: Mapping[str, Any]) -> str:
+    """sha256 (64 hex digits) of the canonical JSON of `key`: the order of keys does not matter, every value does."""
+    text = json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=1)
+def code_fingerprint() -> str:
+    """16 hex digits over the syntax trees of `SOURCES`."""
+    content = hashlib.sha256()
+    for source in SOURCES:
+        path = ROOT / source
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is named in bench/cache.py but is not there")
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            content.update(str(file.relative_to(ROOT)).encode())
+            content.update(ast.dump(ast.parse(file.read_text(encoding="utf-8"))).encode())
+    return content.hexdigest()[:16]
+
+
+class Cache:
+    """A folder of artefacts, one sub-folder per kind. `warn` receives one line for each file that had to be made again."""
+
+    def __init__(self, folder: str | os.PathLike[str], warn: Callable[[str], None]) -> None:
+        self.folder, self._warn = Path(folder), warn
+
+    def fetch(self, kind: str, key: Mapping[str, Any], build: Callable[[], Artefact]) -> Artefact:
+        """The artefact of `key`, read back when it is stored, else built and stored."""
+        path = self.path(kind, key)
+        stored = self._read(path)
+        if stored is not None:
+            return stored
+        made = build()
+        _write(path, made, key)
+        return made
+
+    def holds(self, kind: str, key: Mapping[str, Any]) -> bool:
+        """Whether a file for `key` is there; it is not opened."""
+        return self.path(kind, key).exists()
+
+    def path(self, kind: str, key: Mapping[str, Any]) -> Path:
+        """Where the artefact of `key` lies or would lie."""
+        return self.folder / kind / f"{digest({'code': code_fingerprint(), 'kind': kind, **key})}.safetensors"
+
+    def _read(self, path: Path) -> Artefact | None:
+        """The stored artefact; None when there is none, or when it is damaged (which is reported)."""
+        try:
+            return _parse(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            self._warn(f"cached {path.parent.name} {path.name} is unusable ({error}); made again")
+            return None
+
+
+def _parse(data: bytes) -> Artefact:
+    header_bytes = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or header_bytes > len(data) - 8:
+        raise ValueError("torn file")
+    metadata = json.loads(data[8 : 8 + header_bytes])["__metadata__"]
+    tensors = load(data)
+    if _content_digest(tensors, metadata["document"]) != metadata["digest"]:
+        raise ValueError("contents do not match their digest")
+    return Artefact(tensors, json.loads(metadata["document"]))
+
+
+def _write(path: Path, artefact: Artefact, key: Mapping[str, Any]) -> None:
+    """Store `artefact`; its digest, and its key for people who look into the file, go into the header."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artefact.tensors.items()}
+    document = json.dumps(artefact.document)
+    metadata = {
+        "document": document,
+        "digest": _content_digest(tensors, document),
+        "key": json.dumps(key, sort_keys=True),
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_atomically(path, save(tensors, metadata))
+    except OSError as error:
+        raise ValueError(
+            f"cannot write to the cache {path.parent}: {error.strerror}; set paths.cache=FOLDER"
+        ) from error
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    """Write beside `path`, sync, rename: a reader sees a whole file or none."""
+    partial = path.parent / f".{uuid.uuid4().hex}.partial"
+    try:
+        with partial.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _content_digest(tensors: Mapping[str, Tensor], document: str) -> str:
+    """sha256 over names, shapes, types and bytes of all tensors, and over the document."""
+    content = hashlib.sha256(document.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        content.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return content.hexdigest()

@@ -1,0 +1,195 @@
+"""The border between configs and values: overrides in, a checked and frozen `RunSpec` out.
+
+Hydra composes `conf/`, a study from `ablations/` and the command line; a key that no schema knows dies here, in one line that
+names it. Values that name something (an operator, a criterion, a phase, a metric) are looked up before any work. Below this
+module nobody sees OmegaConf.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from yaml import MarkedYAMLError
+
+from bench import schema
+from bench.data import ClipProtocol
+from bench.data.clips import SOURCES
+from bench.metrics import METRICS
+from bench.paths import ROOT
+from bench.spec import Data, Distill, Prune, RunSpec, Runtime, StageChange, TeacherRef, Timing
+from bench.tasks import TASKS
+from bench.timing import TimingPlan
+from bench.words import did_you_mean
+from flash_vaed.distill import PHASES
+from flash_vaed.operators import OPERATORS
+from flash_vaed.pruning import CRITERIA
+from flash_vaed.pruning.plan import SCALINGS
+
+C = TypeVar("C")
+
+DTYPES = ("float32", "bfloat16", "float16")
+RUNTIMES = ("eager",)
+
+
+def compose(overrides: Sequence[str], config_name: str = "config") -> DictConfig:
+    """The composed config; `ValueError`, one line, for anything in `overrides` that does not fit."""
+    check_spelling(overrides)
+    schema.register()
+    search = f"hydra.searchpath=['file://{ROOT}']"  # quoted: a comma or parenthesis in the path is Hydra grammar
+    try:
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return hydra_compose(config_name, overrides=[search, *overrides])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(one_line(error)) from error
+    except MarkedYAMLError as error:
+        raise ValueError(f"not a readable config: {error.problem}, {error.problem_mark}".replace("\n", " ")) from error
+
+
+def check_spelling(overrides: Iterable[str]) -> None:
+    """Refuse what Hydra accepts but that cannot be meant here."""
+    for override in overrides:
+        if override.startswith(("+", "~")):
+            raise ValueError(f"{override!r}: keys cannot be added or removed; every key is in bench/schema.py")
+        if override.startswith("hydra"):
+            raise ValueError(f"{override!r}: Hydra's own settings are not used here")
+        if "=" not in override:
+            raise ValueError(f"{override!r} is not an override; write key=value")
+
+
+def to_config(composed: DictConfig, kind: type[C]) -> C:
+    """The composed config as plain typed objects; a key left open (`???`) is a `ValueError` that says how to give it."""
+    missing = OmegaConf.missing_keys(composed)
+    if missing:
+        key = min(missing)
+        raise ValueError(f"{key} is needed and has no default; give it as {key}=VALUE")
+    try:
+        config = OmegaConf.to_object(composed)
+    except (MissingMandatoryValue, OmegaConfBaseException) as error:
+        raise ValueError(one_line(error)) from error
+    assert isinstance(config, kind)
+    return config
+
+
+def to_run_spec(config: schema.Config) -> RunSpec:
+    """The frozen spec of one run, every name and range checked, choices without effect set to one spelling.
+
+    Fingerprints are still empty: `bench.sweep.pin` fills them in.
+    """
+    plan = tuple(StageChange(name, edit.operator, edit.prune) for name, edit in config.plan.stages.items())
+    data, timing, runtime = config.data, config.timing, config.runtime
+    spec = RunSpec(
+        study=config.study.name,
+        task=config.task.name,
+        teacher=TeacherRef(config.teacher.path),
+        plan_name=config.plan.name,
+        plan=plan,
+        prune=_prune(config.prune, any(change.prune for change in plan)),
+        distill=_distill(config.distill),
+        data=Data(
+            data.source, data.root, data.train, data.evaluate, data.max_clips,
+            data.protocol.frames, data.protocol.size, data.protocol.stride, data.protocol.start,
+        ),
+        metrics=tuple((name, METRICS.get(name).version) for name in config.metrics.names),
+        timing=Timing(
+            timing.frames, timing.height, timing.width,
+            timing.warmup_s, timing.min_blocks, timing.max_blocks, timing.max_seconds,
+        ),
+        runtime=Runtime(_known(runtime.name, RUNTIMES, "runtime"), _known(runtime.dtype, DTYPES, "dtype"), runtime.chunk),
+        seed=config.seed,
+    )  # fmt: skip
+    _check(spec)
+    return spec
+
+
+def _prune(conf: schema.PruneConf, any_stage: bool) -> Prune:
+    if not 0 < conf.ratio <= 1:
+        raise ValueError(f"prune.ratio is the share of channels kept, above 0 and at most 1, not {conf.ratio}")
+    clips, frames, size = conf.calibration_clips, conf.calibration_frames, conf.calibration_size
+    if clips < 1 or frames < 1 or frames % 4 != 1 or size < 8 or size % 8:
+        asked = f"{clips} of {frames} x {size} x {size}"
+        raise ValueError(f"calibration needs clips of 4n + 1 frames with sides that are multiples of 8, not {asked}")
+    CRITERIA.get(conf.criterion)
+    ratio = conf.ratio if any_stage else 1.0  # no stage is marked for pruning: any ratio means the same
+    scaling = _known(conf.scaling, SCALINGS, "prune.scaling")
+    return Prune(ratio, conf.criterion, scaling, conf.refit, clips, frames, size)
+
+
+def _distill(conf: schema.DistillConf) -> Distill:
+    for phase in conf.phases:
+        PHASES.get(phase)
+    if len(set(conf.phases)) < len(conf.phases):
+        raise ValueError(f"distill.phases names a phase twice: {', '.join(conf.phases)}")
+    if not conf.phases or conf.steps == 0:
+        idle = schema.DistillConf()  # nothing is trained: the other settings mean nothing
+        return Distill((), 0, idle.lr, idle.batch, idle.frames, idle.size, idle.dynamic)
+    if conf.steps < len(conf.phases):
+        raise ValueError(f"distill.steps={conf.steps} gives {len(conf.phases)} phases less than one step each")
+    return Distill(tuple(conf.phases), conf.steps, conf.lr, conf.batch, conf.frames, conf.size, conf.dynamic)
+
+
+def _check(spec: RunSpec) -> None:
+    """Names against their registries, numbers against their ranges; the first misfit is a `ValueError`."""
+    TASKS.get(spec.task)
+    SOURCES.get(spec.data.source)
+    for change in spec.plan:
+        if change.operator is not None:
+            OPERATORS.get(change.operator)
+    ClipProtocol(spec.data.frames, spec.data.size, spec.data.stride, spec.data.start)
+    timing = spec.timing
+    TimingPlan(timing.warmup_s, timing.min_blocks, timing.max_blocks, timing.max_seconds)
+    if timing.frames % 4 != 1 or timing.height % 8 or timing.width % 8 or min(timing.height, timing.width) < 8:
+        shape = f"{timing.frames} frames of {timing.height} x {timing.width}"
+        raise ValueError(f"timing needs 4n + 1 frames and sides that are multiples of 8, not {shape}")
+    if spec.runtime.chunk is not None and spec.runtime.chunk < 1:
+        raise ValueError(f"runtime.chunk is a positive number of latents or null, not {spec.runtime.chunk}")
+    if not spec.metrics and spec.task != "profile":
+        raise ValueError("metrics.names is empty; name at least one metric or use task=profile")
+
+
+def _known(value: str, known: Sequence[str], what: str) -> str:
+    if value not in known:
+        raise ValueError(f"unknown {what} {value!r}; {did_you_mean(value, known)}")
+    return value
+
+
+def one_line(error: Exception) -> str:
+    """Hydra's message in one line that names the key, without the search path and the advice to use '+'."""
+    cause = str(error.__cause__) if error.__cause__ else ""
+    if "LexerNoViableAlt" in str(error) or isinstance(error, OverrideParseException):
+        text = getattr(error, "override", None) or str(error).removeprefix("LexerNoViableAltException: ")
+        return f"cannot read {text!r}; a value with special characters needs quotes: key='\"value\"'"
+    whole = f"{error}\n{cause}"
+    no_option = re.search(r"Could not find '(\w+)/([^']*)'", str(error))
+    if no_option:
+        group, option = no_option.groups()
+        return f"unknown {group} {option!r}; {did_you_mean(option, options(group))}"
+    unknown = re.search(r"Key '(\w+)' (?:not in '(\w+)'|is not in struct)", whole)
+    if unknown:
+        place = re.search(r"In '(ablations/\w+)'", str(error))
+        key = re.search(r"full_key: (\S+)", whole)
+        nearest = _nearest_key(unknown[1], unknown[2])
+        return f"{place[1] + '.yaml: ' if place else ''}unknown key {key[1] if key else unknown[1]!r}; {nearest}"
+    first = str(error).strip().splitlines()[0]
+    detail = cause.strip().splitlines()[0] if cause else ""
+    return f"{first}: {detail}" if detail and detail not in first else first
+
+
+def _nearest_key(key: str, class_name: str | None) -> str:
+    """Which key of a schema class may have been meant."""
+    node = getattr(schema, class_name or "", None)
+    if node is None:
+        return f"there is no {key!r} in this place"
+    return did_you_mean(key, node.__dataclass_fields__)
+
+
+def options(group: str) -> list[str]:
+    """Names that a config group (or `ablations`) offers."""
+    folder = ROOT / "ablations" if group == "ablations" else ROOT / "conf" / group
+    return sorted(path.stem for path in folder.glob("*.yaml"))

@@ -1,0 +1,156 @@
+"""From a teacher to a student: calibrate, compress, distil, each step kept in the cache under the hash of what led to it.
+
+A grid therefore calibrates once for all its points and never trains the same student twice, in whatever order its points run
+and however often it is interrupted.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from bench.cache import Artefact, Cache
+from bench.data import CropSampler, open_clips
+from bench.spec import RunSpec
+from flash_vaed import Decoder, DecoderSpec, Teacher
+from flash_vaed.distill import DistilRecipe, distil
+from flash_vaed.pruning import Compressed, CompressionPlan, StageEdit, Statistics, calibrate, compress
+from flash_vaed.pruning.plan import student_spec
+from flash_vaed.spec import FrozenMapping
+
+CALIBRATION_SEED = 0  # the same crops for every seed of a study: they belong to the teacher, not to the student
+
+Progress = Callable[[str, int, int], None]  # step, done, total
+Loss = tuple[str, int, str, float]  # phase, optimiser step, name of the value, value
+
+
+@dataclass(frozen=True)
+class Students:
+    """The student before and after training (one object where nothing is trained), and how it came about.
+
+    r2: per pruned site, the share of its variance that the kept channels rebuild. skipped_clips: name -> why it was left out.
+    """
+
+    untrained: Decoder
+    trained: Decoder
+    r2: dict[str, float] = field(default_factory=dict)
+    losses: list[Loss] = field(default_factory=list)
+    skipped_clips: dict[str, str] = field(default_factory=dict)
+
+
+def plan_of(spec: RunSpec) -> CompressionPlan:
+    """The library's compression plan for `spec`."""
+    stages = FrozenMapping({change.stage: StageEdit(change.operator, change.prune) for change in spec.plan})
+    prune = spec.prune
+    return CompressionPlan(stages, prune.ratio, prune.criterion, prune.scaling, prune.refit, spec.seed)
+
+
+def make_student(
+    spec: RunSpec, teacher: Teacher, cache: Cache, say: Callable[[str], None], progress: Progress
+) -> Students:
+    """The student of `spec`, as far as possible from the cache."""
+    plan, decoder = plan_of(spec), teacher.decoder
+    if student_spec(decoder.spec, plan) == decoder.spec and not spec.distill.phases:
+        twin = copy.deepcopy(decoder)  # the control: the teacher itself, in an arm of its own
+        return Students(twin, twin)
+    skipped: dict[str, str] = {}
+    compressed = _compressed(spec, plan, teacher, cache, say, skipped)
+    if not spec.distill.phases:
+        return Students(compressed.decoder, compressed.decoder, compressed.r2, [], skipped)
+    untrained = copy.deepcopy(compressed.decoder)
+    trained, losses = _distilled(spec, plan, teacher, compressed, cache, progress, skipped)
+    return Students(untrained, trained, compressed.r2, losses, skipped)
+
+
+def _compressed(
+    spec: RunSpec,
+    plan: CompressionPlan,
+    teacher: Teacher,
+    cache: Cache,
+    say: Callable[[str], None],
+    skipped: dict[str, str],
+) -> Compressed:
+    """The rebuilt and refitted decoder, before any training."""
+
+    def build() -> Artefact:
+        latents = _calibration_latents(spec, teacher, skipped)
+        say("calibrating")
+        statistics = _statistics(spec, teacher, latents, cache)
+        say("compressing")
+        made = compress(teacher.decoder, plan, latents, statistics)
+        document = {"spec": made.decoder.spec.to_json(), "kept": made.kept, "r2": made.r2, "skipped": skipped}
+        return Artefact(dict(made.decoder.state_dict()), document)
+
+    stored = cache.fetch("compressed", _compression_key(spec, plan), build)
+    document = stored.document
+    skipped |= document["skipped"]
+    return Compressed(_decoder(stored), document["kept"], document["r2"])
+
+
+def _statistics(spec: RunSpec, teacher: Teacher, latents: list[Tensor], cache: Cache) -> Statistics:
+    """Channel statistics of the teacher: the same for every plan, ratio and criterion."""
+
+    def build() -> Artefact:
+        return Artefact(calibrate(teacher.decoder, latents, seed=CALIBRATION_SEED).to_tensors())
+
+    return Statistics.from_tensors(cache.fetch("statistics", _calibration_key(spec), build).tensors)
+
+
+def _calibration_latents(spec: RunSpec, teacher: Teacher, skipped: dict[str, str]) -> list[Tensor]:
+    """Raw latents of random crops of training clips, one crop each."""
+    data, prune = spec.data, spec.prune
+    clips = open_clips(data.source, data.root, data.train)
+    sampler = CropSampler(clips, prune.calibration_frames, prune.calibration_size, batch=1, seed=CALIBRATION_SEED)
+    latents = [teacher.encode(next(sampler)) for _ in range(prune.calibration_clips)]
+    skipped |= {clip.name: clip.reason for clip in sampler.skipped}
+    return latents
+
+
+def _distilled(
+    spec: RunSpec, plan: CompressionPlan, teacher: Teacher, compressed: Compressed, cache: Cache, progress: Progress,
+    skipped: dict[str, str],
+) -> tuple[Decoder, list[Loss]]:  # fmt: skip
+    """The student after all its phases, and its losses."""
+    settings, data = spec.distill, spec.data
+    recipe = DistilRecipe(
+        phases=settings.phases, steps=settings.steps, lr=settings.lr, dynamic=settings.dynamic, seed=spec.seed
+    )
+
+    def build() -> Artefact:
+        clips = open_clips(data.source, data.root, data.train)
+        batches = CropSampler(clips, settings.frames, settings.size, settings.batch, seed=spec.seed)
+        history = distil(teacher, compressed, batches, recipe, progress)
+        left_out = {clip.name: clip.reason for clip in batches.skipped}
+        document = {"spec": compressed.decoder.spec.to_json(), "losses": history.rows, "skipped": left_out}
+        return Artefact(dict(compressed.decoder.state_dict()), document)
+
+    key = {
+        **_compression_key(spec, plan),
+        "recipe": dataclasses.asdict(recipe),
+        "crops": [settings.batch, settings.frames, settings.size],
+    }
+    stored = cache.fetch("distilled", key, build)
+    skipped |= stored.document["skipped"]
+    return _decoder(stored), [(phase, step, name, value) for phase, step, name, value in stored.document["losses"]]
+
+
+def _calibration_key(spec: RunSpec) -> dict[str, Any]:
+    prune = spec.prune
+    crops = [prune.calibration_clips, prune.calibration_frames, prune.calibration_size, CALIBRATION_SEED]
+    return {"teacher": spec.teacher.fingerprint, "clips": spec.data.train_fingerprint, "crops": crops}
+
+
+def _compression_key(spec: RunSpec, plan: CompressionPlan) -> dict[str, Any]:
+    return {**_calibration_key(spec), "plan": plan.to_json()}
+
+
+def _decoder(stored: Artefact) -> Decoder:
+    """The decoder an artefact holds, its weights loaded strictly."""
+    decoder = Decoder(DecoderSpec.from_json(stored.document["spec"]))
+    decoder.load_state_dict(stored.tensors, strict=True)
+    return decoder.eval().requires_grad_(False)

@@ -1,0 +1,26 @@
+"""What a run leaves behind: two tidy Parquet tables, joined on `run_id`.
+
+`runs` holds one row per run: what was asked, on which machine, and how it ended. `measurements` holds every raw number.
+Nothing here imports torch, Hydra or the models, so that readers of results stay light.
+"""
+
+from bench.records.merge import MergeReport, merge
+from bench.records.read import Problem, is_finished, read, stored_runs
+from bench.records.schema import MEASUREMENTS, RUNS, SCHEMA_VERSION, STATUSES, check_run_id, measurement
+from bench.records.write import write_run
+
+__all__ = [
+    "MEASUREMENTS",
+    "RUNS",
+    "SCHEMA_VERSION",
+    "STATUSES",
+    "MergeReport",
+    "Problem",
+    "check_run_id",
+    "is_finished",
+    "measurement",
+    "merge",
+    "read",
+    "stored_runs",
+    "write_run",
+]

@@ -1,0 +1,53 @@
+"""Bring the results of several machines into one folder."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from bench.records.read import Problem, folders_of, read_folder
+from bench.records.schema import ResultsDirs, part_paths
+from bench.records.write import write_atomically
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """What `merge` did: run ids copied, run ids where the target already held the better row, files left out."""
+
+    copied: list[str]
+    kept: list[str]
+    problems: list[Problem]
+
+
+def merge(sources: ResultsDirs, target: str | os.PathLike) -> MergeReport:
+    """Copy whole runs from `sources` into `target`; doing it twice is doing it once, in any order of sources.
+
+    Where both hold a run, an ok row beats a failed one, then the later `finished_at` wins. Damaged files are reported
+    and left where they are. Raises `ValueError` for a source that does not exist.
+    """
+    target, report = Path(target), MergeReport([], [], [])
+    held = {run_id: part.rank for run_id, part in read_folder(target, report.problems)}
+    for source in folders_of(sources):
+        for run_id, part in read_folder(source, report.problems):
+            if run_id in held and held[run_id] >= part.rank:
+                report.kept.append(run_id)
+            else:
+                held[run_id] = part.rank
+                _copy_run(run_id, source, target)
+                report.copied.append(run_id)
+    return report
+
+
+def _copy_run(run_id: str, source: Path, target: Path) -> None:
+    """Measurements first, the runs row last, as when they were written."""
+    from_run, from_measurements = part_paths(source, run_id)
+    to_run, to_measurements = part_paths(target, run_id)
+    for from_path, to_path in ((from_measurements, to_measurements), (from_run, to_run)):
+        write_atomically(to_path, functools.partial(_write_bytes, from_path.read_bytes()))
+
+
+def _write_bytes(content: bytes, stream: BinaryIO) -> None:
+    stream.write(content)

@@ -1,0 +1,96 @@
+"""One run, top to bottom, in the process made for it: a frozen `RunSpec` in, rows of measurements out.
+
+The steps before (verb, config, spec, "is it stored?", own process) are in `bench.sweep`; storing the rows, and the row of a
+run that failed, as well. Here: settle the process, teacher, student, task.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.cache import Cache
+from bench.evaluation import evaluation_set
+from bench.isolate import Emit
+from bench.prepare import make_student
+from bench.records import measurement
+from bench.sweep import Job
+from bench.tasks import TASKS, Workbench
+from bench.tasks.base import Row
+from flash_vaed import Decoder, load_teacher
+
+
+def execute(job: Job, emit: Emit) -> dict[str, Any]:
+    """Do one run. Returns {"rows": measurement rows, "warnings": one-line strings}; progress goes through `emit`."""
+    warnings: list[str] = []
+
+    def say(step: str) -> None:
+        emit({"step": step})
+
+    def show(phase: str, done: int, total: int) -> None:
+        emit({"step": f"training: {phase}", "done": done, "total": total})
+
+    spec, device = job.spec, torch.device(job.device)
+    cache = Cache(job.cache_folder, warnings.append)
+
+    # 1. The same start for every run: threads, seeds, exact float32 arithmetic.
+    _settle(job.threads, spec.seed)
+
+    # 2. The teacher, and the student made from it (from the cache where an earlier run has made it).
+    say("teacher")
+    teacher = load_teacher(spec.teacher.path)
+    if teacher.fingerprint != spec.teacher.fingerprint:
+        raise ValueError(f"teacher {spec.teacher.path} changed while the runs were under way; start the command again")
+    students = make_student(spec, teacher, cache, say, show)
+    warnings += [f"training left out clip {name}: {reason}" for name, reason in students.skipped_clips.items()]
+
+    # 3. The task: quality, speed, memory, cost, in separate passes.
+    dtype = getattr(torch, spec.runtime.dtype)
+    bench = Workbench(
+        run_id=job.run_id,
+        spec=spec,
+        device=device,
+        teacher=teacher,
+        teacher_decoder=_placed(teacher.decoder, device, dtype),
+        student=(student := _placed(students.trained, device, dtype)),
+        untrained=student if students.untrained is students.trained else _placed(students.untrained, device, dtype),
+        evaluation=lambda: evaluation_set(spec, teacher, device, cache, say),
+        say=say,
+    )
+    rows = list(TASKS.get(spec.task)(bench))
+
+    # 4. How the student came about: what its channels stand for, and its training curve.
+    rows += [_r2_row(job.run_id, site, value) for site, value in students.r2.items()]
+    rows += [_loss_row(job.run_id, *loss) for loss in students.losses]
+    return {"rows": rows, "warnings": warnings}
+
+
+def _settle(threads: int, seed: int) -> None:
+    """Threads and seeds as the run asks, and float32 that is float32 on every device."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def _placed(decoder: Decoder, device: torch.device, dtype: torch.dtype) -> Decoder:
+    """A copy of `decoder` on `device` in `dtype`; the original stays in float32."""
+    return copy.deepcopy(decoder).to(device, dtype).eval()
+
+
+def _r2_row(run_id: str, site: str, value: float) -> Row:
+    """Share of a site's variance that its kept channels rebuild; the site's name as `stage`."""
+    return measurement(run_id, "student", "r2", value, unit="1", higher_is_better=True, stage=site)
+
+
+def _loss_row(run_id: str, phase: str, step: int, name: str, value: float) -> Row:
+    """One point of the training curve: metric `loss_<phase>`, its step as `repeat`, the loss's own name as `stage`."""
+    return measurement(
+        run_id, "student", f"loss_{phase}", value, unit="1", higher_is_better=False, stage=name, repeat=step
+    )  # fmt: skip

@@ -1,0 +1,193 @@
+"""The shape of a config: every key that may be written in `conf/`, `ablations/` or on the command line, with its type.
+
+Hydra composes onto these dataclasses, so a key that is not here is refused by name before any work starts. They are mutable
+because Hydra fills them; `bench.config.to_run_spec` turns the result into a frozen `RunSpec`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, make_dataclass
+from functools import partial
+from types import GenericAlias
+from typing import Any, get_args, get_type_hints
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from flash_vaed.pretrain import PretrainRecipe
+
+
+@dataclass
+class TeacherConf:
+    path: str = "bundled"  # "bundled", a folder, a checkpoint file, or the name of a model in the Hugging Face cache
+
+
+@dataclass
+class StageEditConf:
+    operator: str | None = None  # null keeps the teacher's operator
+    prune: bool = False  # whether prune.ratio applies to this stage
+
+
+@dataclass
+class PlanConf:
+    name: str = MISSING
+    stages: dict[str, StageEditConf] = field(default_factory=dict)
+
+
+@dataclass
+class PruneConf:
+    ratio: float = 1.0  # channels kept in the stages marked `prune`, in (0, 1]
+    criterion: str = "independence"
+    scaling: str = "total"
+    refit: bool = True  # closed-form regression of the rebuilt layers, no gradient step
+    calibration_clips: int = 4  # random crops of training clips: channel statistics and the refit are taken from them
+    calibration_frames: int = 9
+    calibration_size: int = 96  # pixels, the side of a square crop
+
+
+@dataclass
+class DistillConf:
+    phases: list[str] = field(default_factory=list)
+    steps: int = 0  # optimiser steps over all phases together
+    lr: float = 1.0  # scale of the recipe's learning rates
+    batch: int = 2
+    frames: int = 9
+    size: int = 64  # pixels, the side of a square training crop
+    dynamic: bool = True  # feature losses weighted by the running error of each stage
+
+
+@dataclass
+class ProtocolConf:
+    frames: int = 17
+    size: int = 144  # pixels, the side of the square a clip is judged on
+    stride: int = 1
+    start: int = 0
+
+
+@dataclass
+class DataConf:
+    source: str = MISSING
+    root: str | None = None
+    train: str = "train"  # split that calibrates and trains
+    evaluate: str = "heldout"  # split that is judged
+    max_clips: int | None = None  # judged clips, from the front of the list
+    protocol: ProtocolConf = field(default_factory=ProtocolConf)
+
+
+@dataclass
+class MetricsConf:
+    names: list[str] = field(default_factory=list)
+
+
+@dataclass
+class TaskConf:
+    name: str = MISSING
+
+
+@dataclass
+class TimingConf:
+    frames: int = 17
+    height: int = 96
+    width: int = 96
+    warmup_s: float = 0.5  # per arm, at least one call
+    min_blocks: int = 3  # an ABBA block is two samples of each arm
+    max_blocks: int = 20
+    max_seconds: float = 5.0  # no new block is started later than this
+
+
+@dataclass
+class RuntimeConf:
+    name: str = "eager"
+    dtype: str = "float32"
+    chunk: int | None = None  # latents per step; null decodes the whole clip at once
+
+
+@dataclass
+class DeviceConf:
+    kind: str = "auto"  # auto, cpu or cuda
+    threads: int | None = None  # CPU threads; null takes every core this process may use
+
+
+@dataclass
+class PathsConf:
+    results: str = "results"
+    cache: str = ".cache"
+    logs: str = ".cache/logs"
+
+
+@dataclass
+class LimitsConf:
+    timeout_s: float = 3600.0  # a run that takes longer is stopped and recorded as "timeout"
+
+
+@dataclass
+class StudyConf:
+    name: str = ""
+    question: str = ""
+    control: str = ""  # label of the point the others are compared with
+    points: dict[str, str] = field(default_factory=dict)  # label -> its overrides, as typed on a command line
+    axes: dict[str, str] = field(default_factory=dict)  # key -> comma-separated values; every combination is run
+    only: list[str] = field(default_factory=list)  # labels to run; empty runs all
+
+
+@dataclass
+class Config:
+    """One run. `label` and `study` say where it is shown; everything else but `again`, paths and limits decides what it measures."""
+
+    teacher: TeacherConf = field(default_factory=TeacherConf)
+    plan: PlanConf = field(default_factory=PlanConf)
+    prune: PruneConf = field(default_factory=PruneConf)
+    distill: DistillConf = field(default_factory=DistillConf)
+    data: DataConf = field(default_factory=DataConf)
+    metrics: MetricsConf = field(default_factory=MetricsConf)
+    timing: TimingConf = field(default_factory=TimingConf)
+    runtime: RuntimeConf = field(default_factory=RuntimeConf)
+    device: DeviceConf = field(default_factory=DeviceConf)
+    task: TaskConf = field(default_factory=TaskConf)
+    seed: int = 0
+    label: str | None = None
+    again: bool = False  # repeat a run that is stored already
+    study: StudyConf = field(default_factory=StudyConf)
+    paths: PathsConf = field(default_factory=PathsConf)
+    limits: LimitsConf = field(default_factory=LimitsConf)
+
+
+def fillable(recipe: type) -> type:
+    """A mutable twin of a frozen recipe, same fields and defaults: Hydra cannot fill frozen ones. Tuples become lists."""
+    twins: list[Any] = []
+    for name, hint in get_type_hints(recipe).items():
+        default = getattr(recipe, name)
+        if isinstance(default, tuple):
+            twins.append((name, GenericAlias(list, get_args(hint)[:1]), field(default_factory=partial(list, default))))
+        else:
+            twins.append((name, hint, field(default=default)))
+    return make_dataclass(f"{recipe.__name__}Conf", twins)
+
+
+PretrainRecipeConf = fillable(PretrainRecipe)
+
+
+@dataclass
+class CropsConf:
+    frames: int = 9
+    size: int = 64  # pixels
+    batch: int = 2
+    max_stride: int = 2
+
+
+@dataclass
+class PretrainConfig:
+    """One training of a teacher."""
+
+    recipe: PretrainRecipeConf = field(default_factory=PretrainRecipeConf)  # type: ignore[valid-type]
+    crops: CropsConf = field(default_factory=CropsConf)
+    data: DataConf = field(default_factory=DataConf)
+    out: str = "pretrained"
+    threads: int | None = None
+
+
+def register() -> None:
+    """Put the schemas where Hydra finds them, under the names that the primary configs begin with."""
+    store: Any = ConfigStore.instance()
+    store.store(name="config_schema", node=Config)
+    store.store(name="pretrain_schema", node=PretrainConfig)

@@ -1,0 +1,147 @@
+"""`RunSpec`: everything that determines what a run measures, frozen, with one canonical JSON and one hash.
+
+Where results are stored, how a run is labelled and how long it may take are not in it. Names that can come to mean something
+else (the bundled teacher, a folder of clips, the newest version of a metric) travel with a fingerprint of what they meant.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+RESULT_VERSION = 1  # raise it when the same spec would be measured differently than before
+
+
+@dataclass(frozen=True)
+class TeacherRef:
+    path: str
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class StageChange:
+    """What happens to one stage: another operator (None keeps the teacher's), and whether it loses channels."""
+
+    stage: str
+    operator: str | None
+    prune: bool
+
+
+@dataclass(frozen=True)
+class Prune:
+    ratio: float
+    criterion: str
+    scaling: str
+    refit: bool
+    calibration_clips: int
+    calibration_frames: int
+    calibration_size: int
+
+
+@dataclass(frozen=True)
+class Distill:
+    phases: tuple[str, ...]
+    steps: int
+    lr: float
+    batch: int
+    frames: int
+    size: int
+    dynamic: bool
+
+
+@dataclass(frozen=True)
+class Data:
+    """Clips by name. `root` tells where they lie and is left out of the hash: `fingerprints` says what they are."""
+
+    source: str
+    root: str | None
+    train: str
+    evaluate: str
+    max_clips: int | None
+    frames: int
+    size: int
+    stride: int
+    start: int
+    train_fingerprint: str = ""
+    evaluate_fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Timing:
+    frames: int
+    height: int
+    width: int
+    warmup_s: float
+    min_blocks: int
+    max_blocks: int
+    max_seconds: float
+
+
+@dataclass(frozen=True)
+class Runtime:
+    name: str
+    dtype: str
+    chunk: int | None
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run. `study` is part of it: a study measures its control itself, at the time and place of what it compares.
+
+    metrics: (name, version) pairs. Training and calibration are shared between studies through the cache.
+    """
+
+    study: str
+    task: str
+    teacher: TeacherRef
+    plan_name: str
+    plan: tuple[StageChange, ...]
+    prune: Prune
+    distill: Distill
+    data: Data
+    metrics: tuple[tuple[str, str], ...]
+    timing: Timing
+    runtime: Runtime
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready: `plan` is {stage: {operator, prune}}, `metrics` is {name: version}."""
+        document = dataclasses.asdict(self)
+        document["plan"] = {c.stage: {"operator": c.operator, "prune": c.prune} for c in self.plan}
+        document["metrics"] = dict(self.metrics)
+        document["distill"]["phases"] = list(self.distill.phases)
+        document["version"] = RESULT_VERSION
+        return document
+
+    def canonical(self) -> str:
+        """The JSON text that is stored: sorted keys, no spaces."""
+        return _canonical(self.to_json())
+
+    def digest(self) -> str:
+        """16 hex digits over every field but `data.root`."""
+        document = self.to_json()
+        del document["data"]["root"]
+        return _digest(document)
+
+    def run_id(self, device_id: str) -> str:
+        """Name of this run on one kind of machine; a safe file name."""
+        return f"{self.digest()}-{device_id}"
+
+    def protocol_id(self) -> str:
+        """Hash of how decoders are judged: clips, frames, crop, metric versions, teacher, timed shape. Only equal ids are ranked."""
+        document = self.to_json()
+        data = {k: v for k, v in document["data"].items() if k not in ("root", "train", "train_fingerprint")}
+        timed = {k: document["timing"][k] for k in ("frames", "height", "width")}
+        kept = {name: document[name] for name in ("version", "metrics")}
+        return _digest({**kept, "data": data, "timing": timed, "teacher": self.teacher.fingerprint})[:12]
+
+
+def _canonical(document: dict[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _digest(document: dict[str, Any]) -> str:
+    return hashlib.sha256(_canonical(document).encode()).hexdigest()[:16]

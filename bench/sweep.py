@@ -1,0 +1,138 @@
+"""Many runs, one after the other: what is stored is skipped, what fails is recorded, what is finished is never lost.
+
+`perform` does one run wherever it is called and stores its rows there; `sequential` calls it for one request after the other.
+A launcher that hands requests to other machines replaces `sequential` and nothing else. No torch on this side.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from bench import isolate, records
+from bench.device import Device, detect, git_state, package_versions, warnings_for
+from bench.isolate import Message, Outcome
+from bench.paths import ROOT
+from bench.records.read import is_finished
+from bench.spec import RunSpec
+
+STORED = "stored"  # beside the statuses of the runs table: a run that was not repeated
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One run, ready for any machine: what to measure, what to call it, where to put it. `command` repeats it alone."""
+
+    label: str
+    spec: RunSpec
+    command: str
+    results: str
+    cache: str
+    logs: str
+    timeout_s: float
+    device: str
+    threads: int | None
+    again: bool
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the process of one run is given."""
+
+    run_id: str
+    spec: RunSpec
+    cache_folder: str
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """How one request ended: a status of the runs table or `STORED`, and where the child's output lies."""
+
+    request: RunRequest
+    run_id: str
+    status: str
+    error: str | None
+    wall_s: float
+    log_path: str
+
+    @property
+    def failed(self) -> bool:
+        return self.status not in ("ok", STORED)
+
+
+Watch = Callable[[RunRequest, Message], None]
+Target = Callable[[Job, isolate.Emit], dict[str, Any]]
+
+
+def execute(job: Job, emit: isolate.Emit) -> dict[str, Any]:
+    """The run itself, in its own process; imported there, because this side needs no torch."""
+    from bench import run
+
+    return run.execute(job, emit)
+
+
+def sequential(requests: Iterable[RunRequest], watch: Watch, target: Target = execute) -> Iterator[Done]:
+    """One run after the other on this machine."""
+    for request in requests:
+        yield perform(request, watch, target)
+
+
+def perform(request: RunRequest, watch: Watch, target: Target = execute) -> Done:
+    """Do one run in a process of its own and store its rows, whatever happened; a run stored as ok is left alone.
+
+    target: what the process does (the run itself). `ValueError` for an absent device or a folder that cannot be written.
+    """
+    device = detect(request.device, request.threads)
+    run_id = request.spec.run_id(device.device_id)
+    log_path = Path(request.logs) / f"{run_id}.log"
+    if not request.again and is_finished(Path(request.results) / "runs" / f"{run_id}.parquet"):
+        return Done(request, run_id, STORED, None, 0.0, str(log_path))
+    started = datetime.now(timezone.utc)
+    job = Job(run_id, request.spec, request.cache, device.kind, device.facts["threads"])
+    outcome = isolate.call(
+        target, job, log_path=log_path, timeout_s=request.timeout_s, on_message=functools.partial(watch, request)
+    )
+    found = outcome.value or {"rows": [], "warnings": []}
+    row = _run_row(request, run_id, device, outcome, started, found["warnings"])
+    records.write_run(request.results, row, found["rows"])
+    return Done(request, run_id, outcome.status, outcome.error, outcome.wall_s, str(log_path))
+
+
+def _run_row(
+    request: RunRequest, run_id: str, device: Device, outcome: Outcome, started: datetime, warnings: list[str]
+) -> dict[str, Any]:
+    """The row of the runs table: what was asked, on what, by which code, and how it ended."""
+    sha, dirty = _git()
+    log = [f"log: {line}" for line in outcome.log_tail.splitlines() if outcome.error]
+    return {
+        "run_id": run_id,
+        "study": request.spec.study,
+        "label": request.label,
+        "status": outcome.status,
+        "error": outcome.error,
+        "started_at": started.isoformat(timespec="seconds"),
+        "finished_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "wall_s": outcome.wall_s,
+        "protocol_id": request.spec.protocol_id(),
+        "spec_json": request.spec.canonical(),
+        "command": request.command,
+        "device_id": device.device_id,
+        "device_name": device.name,
+        "device_json": json.dumps(device.facts),
+        "git_sha": sha,
+        "git_dirty": dirty,
+        "packages_json": json.dumps(package_versions()),
+        "warnings_json": json.dumps([*warnings_for(device), *warnings, *log]),
+    }
+
+
+@functools.lru_cache(maxsize=1)
+def _git() -> tuple[str, bool | None]:
+    return git_state(ROOT)

@@ -1,0 +1,50 @@
+"""What a task is given and what it gives back: a workbench of two decoders in, rows of the measurements table out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.evaluation import EvaluationSet
+from bench.spec import RunSpec
+from flash_vaed import Decoder, Teacher
+from flash_vaed.registry import Registry
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Everything a task may need. All decoders are on `device`, in the run's dtype; `say` shows one line of progress.
+
+    untrained: the student before distillation, the same object as `student` where nothing was trained.
+    """
+
+    run_id: str
+    spec: RunSpec
+    device: torch.device
+    teacher: Teacher
+    teacher_decoder: Decoder
+    student: Decoder
+    untrained: Decoder
+    evaluation: Callable[[], EvaluationSet]
+    say: Callable[[str], None]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype both arms decode in."""
+        return getattr(torch, self.spec.runtime.dtype)
+
+    def decode(self, decoder: Decoder, z_NCthw: Tensor) -> Tensor:
+        """Frames (N, 3, T, H, W) in [-1, 1] as float32 on the CPU, decoded the way the run asks for."""
+        z_NCthw = z_NCthw.to(self.device, self.dtype)
+        return decoder.decode(z_NCthw, chunk=self.spec.runtime.chunk).float().cpu()
+
+
+Task = Callable[[Workbench], Iterator[Row]]
+
+TASKS: Registry[Task] = Registry("task", package="bench.tasks")

@@ -1,0 +1,108 @@
+"""Speed, memory and cost of the student beside its teacher, each in a pass of its own.
+
+Both arms decode the same latents, with the same options, in one process and in turn. The latents are noise of unit scale:
+time and memory do not depend on what they show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from bench.memory import peak_increase_bytes
+from bench.records import measurement
+from bench.tasks.base import TASKS, Row, Workbench
+from bench.timing import TimingPlan, interleaved
+from flash_vaed import Decoder
+from flash_vaed.cost import DecoderCost, PartCost, decoder_cost
+
+FIRST_FRAME_PLAN = TimingPlan(warmup_s=0.0, min_blocks=3, max_blocks=10, max_seconds=1.0)
+
+
+@TASKS.register("profile")
+def profile(bench: Workbench) -> Iterator[Row]:
+    """Rows of decode time, first-frame time, peak memory, parameters and multiply-accumulates for both arms."""
+    z_NCthw = timed_latents(bench)
+    bench.say("speed")
+    yield from speed_rows(bench, z_NCthw)
+    bench.say("memory")
+    yield from memory_rows(bench, z_NCthw)
+    yield from cost_rows(bench)
+
+
+def timed_latents(bench: Workbench) -> Tensor:
+    """The latents that are timed: one clip of `timing.frames` x `timing.height` x `timing.width`."""
+    decoder, timing = bench.teacher.decoder.spec, bench.spec.timing
+    sides_fit = timing.height % decoder.spatial_scale == timing.width % decoder.spatial_scale == 0
+    if (timing.frames - 1) % decoder.temporal_scale or not sides_fit:
+        raise ValueError(
+            f"timing.frames must be {decoder.temporal_scale} k + 1 and its sides multiples of {decoder.spatial_scale} "
+            f"for {bench.teacher.name}, not {timing.frames} x {timing.height} x {timing.width}"
+        )
+    shape = (
+        1, decoder.latents.channels, (timing.frames - 1) // decoder.temporal_scale + 1,
+        timing.height // decoder.spatial_scale, timing.width // decoder.spatial_scale,
+    )  # fmt: skip
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    return decoder.latents.denormalize(noise).to(bench.device, bench.dtype)
+
+
+def arms_of(bench: Workbench) -> dict[str, Decoder]:
+    """The two decoders that are compared, by the name of their rows."""
+    return {"teacher": bench.teacher_decoder, "student": bench.student}
+
+
+def speed_rows(bench: Workbench, z_NCthw: Tensor) -> Iterator[Row]:
+    """Seconds of whole-clip decodes, and from the first latent to the first frame; every sample is a row."""
+    timing = bench.spec.timing
+    plan = TimingPlan(timing.warmup_s, timing.min_blocks, timing.max_blocks, timing.max_seconds)
+    whole = {arm: _whole_clip(decoder, z_NCthw, bench.spec.runtime.chunk) for arm, decoder in arms_of(bench).items()}
+    first = {arm: _first_frame(decoder, z_NCthw) for arm, decoder in arms_of(bench).items()}
+    for metric, calls, how in (("decode_time_s", whole, plan), ("first_frame_s", first, FIRST_FRAME_PLAN)):
+        for sample in interleaved(calls, how, _synchronizer(bench.device)):
+            yield measurement(
+                bench.run_id, sample.arm, metric, sample.seconds, unit="s", higher_is_better=False,
+                metric_version="abba-1", repeat=sample.repeat,
+            )  # fmt: skip
+
+
+def memory_rows(bench: Workbench, z_NCthw: Tensor) -> Iterator[Row]:
+    """Bytes each arm needs: its weights, and the peak of one decode above what was in use before."""
+    for arm, decoder in arms_of(bench).items():
+        peak, method = peak_increase_bytes(_whole_clip(decoder, z_NCthw, bench.spec.runtime.chunk), bench.device)
+        weights = sum(parameter.numel() * parameter.element_size() for parameter in decoder.parameters())
+        yield measurement(
+            bench.run_id, arm, "peak_memory_bytes", float(peak + weights), unit="byte", higher_is_better=False,
+            metric_version=method,
+        )  # fmt: skip
+
+
+def cost_rows(bench: Workbench) -> Iterator[Row]:
+    """Parameters and multiply-accumulates per output frame at the timed shape, in all and per stage, and the streaming
+    state, from the spec alone.
+    """
+    timing = bench.spec.timing
+    for arm, decoder in arms_of(bench).items():
+        cost = decoder_cost(decoder.spec, timing.frames, timing.height, timing.width)
+        parts: list[tuple[str | None, DecoderCost | PartCost]] = [(None, cost), *cost.parts.items()]
+        counted: list[tuple[str | None, str, float, str]] = [
+            (stage, "parameters", part.parameters, "1") for stage, part in parts
+        ]
+        counted += [(stage, "macs_per_frame", part.macs_per_frame, "MAC/frame") for stage, part in parts]
+        counted.append((None, "state_bytes", cost.state_bytes, "byte"))
+        for stage, metric, value, unit in counted:
+            yield measurement(bench.run_id, arm, metric, float(value), unit=unit, higher_is_better=False, stage=stage)
+
+
+def _whole_clip(decoder: Decoder, z_NCthw: Tensor, chunk: int | None) -> Callable[[], object]:
+    return lambda: decoder.decode(z_NCthw, chunk=chunk)
+
+
+def _first_frame(decoder: Decoder, z_NCthw: Tensor) -> Callable[[], object]:
+    return lambda: decoder.step(z_NCthw[:, :, :1], decoder.init_state())
+
+
+def _synchronizer(device: torch.device) -> Callable[[], None]:
+    return torch.cuda.synchronize if device.type == "cuda" else lambda: None

@@ -1,0 +1,105 @@
+"""Say what this machine can run, what is missing, and how to get it; changes nothing.
+
+  python -m bench doctor [--results DIR]
+Exit code 0 when the quickstart study can run here, 1 when something it needs is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.arguments import parser_of
+from bench.data import open_clips
+from bench.data.decode import DecodeError
+from bench.device import detect, git_state, package_versions, warnings_for
+from bench.metrics import METRICS, make_metric
+from bench.paths import ROOT
+from bench.records import stored_runs
+from flash_vaed import load_teacher
+
+OPTIONAL = ("diffusers", "lpips")  # not needed by the quickstart study
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `state`: "ok", "note" (worth knowing) or "missing" (the quickstart study cannot run)."""
+
+    subject: str
+    state: str
+    text: str
+
+
+def main(argv: list[str]) -> int:
+    parser = parser_of("doctor", __doc__)
+    parser.add_argument(
+        "--results", default="results", metavar="DIR", help="the folder runs are stored in (default: results)"
+    )
+    given = parser.parse_args(argv)
+    findings = list(examine(Path(given.results)))
+    for finding in findings:
+        print(f"{finding.state:<8} {finding.subject:<16} {finding.text}")
+    missing = [finding.subject for finding in findings if finding.state == "missing"]
+    print(f"\nnot ready: {', '.join(missing)}" if missing else "\nready: python -m bench multirun")
+    return 1 if missing else 0
+
+
+def examine(results: Path) -> Iterator[Finding]:
+    """Everything worth saying about this machine, in the order of reading."""
+    yield from _machine()
+    yield from _packages()
+    yield _teacher("bundled", needed=True)
+    yield _teacher("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", needed=False)
+    for split in ("train", "heldout"):
+        yield _clips(split)
+    for name in METRICS.names():
+        reason = make_metric(name).unavailable()
+        yield Finding(f"metric {name}", "ok" if reason is None else "note", reason or "available")
+    yield _folder(results)
+
+
+def _machine() -> Iterator[Finding]:
+    device = detect()
+    facts = device.facts
+    memory = f"{facts['memory_bytes'] / 2**30:.0f} GiB" if facts["memory_bytes"] else "unknown"
+    yield Finding("device", "ok", f"{device.name}, {device.device_id}, {facts['threads']} CPU threads, memory {memory}")
+    for warning in warnings_for(device):
+        yield Finding("device", "note", warning)
+    sha, dirty = git_state(ROOT)
+    yield Finding("code", "ok", f"commit {sha[:12]}" + (" with changes" if dirty else ""))
+
+
+def _packages() -> Iterator[Finding]:
+    versions = package_versions()
+    present = [f"{name} {version}" for name, version in versions.items() if version != "absent"]
+    yield Finding("packages", "ok", ", ".join(present))
+    for name in (name for name, version in versions.items() if version == "absent"):
+        state = "note" if name in OPTIONAL else "missing"
+        yield Finding("packages", state, f"{name} is not installed; get it with: pip install {name}")
+
+
+def _teacher(path: str, needed: bool) -> Finding:
+    try:
+        teacher = load_teacher(path)
+    except (ValueError, ImportError) as error:
+        return Finding("teacher", "missing" if needed else "note", " ".join(str(error).split()))
+    parameters = sum(parameter.numel() for parameter in teacher.decoder.parameters())
+    return Finding("teacher", "ok", f"{path}, decoder of {parameters / 1e6:.2f} M parameters, {teacher.fingerprint}")
+
+
+def _clips(split: str) -> Finding:
+    try:
+        clips = open_clips("bundled", split=split)
+    except (ValueError, DecodeError) as error:
+        return Finding(f"clips {split}", "missing", " ".join(str(error).split()))
+    return Finding(f"clips {split}", "ok", f"{len(clips)} bundled clips, {clips.fingerprint[:12]}")
+
+
+def _folder(results: Path) -> Finding:
+    """Whether runs can be stored, without creating anything."""
+    nearest = next(path for path in (results.absolute(), *results.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        return Finding("results", "missing", f"{results} cannot be written; choose another with paths.results=DIR")
+    return Finding("results", "ok", f"{results}, {len(stored_runs(results))} finished runs")

@@ -1,0 +1,26 @@
+"""Copy stored runs from other results folders into one, for example those of another machine.
+
+  python -m bench merge FOLDER [FOLDER ...] [--results DIR]
+Merging twice changes nothing. Where both hold a run, a finished one beats a failed one, then the later one wins.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from bench import records
+from bench.arguments import parser_of
+
+
+def main(argv: list[str]) -> int:
+    parser = parser_of("merge", __doc__)
+    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="a results folder to copy from")
+    parser.add_argument(
+        "--results", default="results", metavar="DIR", help="the folder to copy into (default: results)"
+    )
+    given = parser.parse_args(argv)
+    report = records.merge(given.folders, given.results)
+    for problem in report.problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    print(f"{len(report.copied)} runs copied into {given.results}, {len(report.kept)} already there")
+    return 1 if report.problems else 0

@@ -1,0 +1,86 @@
+"""The decoder every family shares: a loop over named stages, with its memory passed in and handed back.
+
+Legend: N batch, C channels, t h w latent sizes, T frames, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from flash_vaed.families import FAMILIES
+from flash_vaed.spec import DecoderSpec, LatentSpace
+from flash_vaed.state import DecoderState, Stream
+
+
+class Decoder(nn.Module):
+    """Raw latents (N, C, t, h, w) -> frames (N, 3, T, H, W) in [-1, 1].
+
+    `decode` takes a clip at once or in chunks, with the same result; `step` is one chunk with the state as an argument.
+    """
+
+    def __init__(self, spec: DecoderSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.entry, self.stages, self.head = FAMILIES.get(spec.family).build(spec)
+        for path, module in self.named_modules():
+            if hasattr(module, "slot"):
+                module.slot = path
+
+    @property
+    def latents(self) -> LatentSpace:
+        """The latent space this decoder reads; owns `normalize` and `denormalize`."""
+        return self.spec.latents
+
+    def init_state(self) -> DecoderState:
+        """The state in front of a clip's first latent."""
+        return DecoderState()
+
+    @torch.no_grad()
+    def step(self, z_NCthw: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """Decode the next latents of a stream: frames in [-1, 1] and the state behind them. `state` itself is not changed."""
+        self._check(z_NCthw)
+        stream = Stream(state)
+        x = self._walk(z_NCthw, stream)
+        return x.clamp(-1, 1), stream.after(state.latents_seen + z_NCthw.shape[2])
+
+    @torch.no_grad()
+    def decode(self, z_NCthw: Tensor, chunk: int | None = None) -> Tensor:
+        """Decode a clip, `chunk` latents at a time (None: all at once). Frames in [-1, 1]; any chunking gives the same."""
+        if chunk is not None and chunk < 1:
+            raise ValueError(f"chunk is a positive number of latents or None, not {chunk}")
+        self._check(z_NCthw)
+        frames, state = [], self.init_state()
+        for z_chunk in z_NCthw.split(chunk or z_NCthw.shape[2], dim=2):
+            x, state = self.step(z_chunk, state)
+            frames.append(x)
+        return torch.cat(frames, dim=2)
+
+    def forward(self, z_NCthw: Tensor) -> Tensor:
+        """A whole clip with gradients and without the clamp: what training sees."""
+        return self._walk(z_NCthw, Stream(self.init_state()))
+
+    def features(self, z_NCthw: Tensor) -> dict[str, Tensor]:
+        """What leaves the entry, every stage and the head ("entry", stage names, "frames"), for a whole clip, unclamped."""
+        return dict(self._visit(z_NCthw, Stream(self.init_state())))
+
+    def _visit(self, z_NCthw: Tensor, stream: Stream) -> Iterator[tuple[str, Tensor]]:
+        x = self.entry(z_NCthw, stream)
+        yield "entry", x
+        for name, stage in self.stages.items():
+            x = stage(x, stream)
+            yield name, x
+        yield "frames", self.head(x, stream)
+
+    def _walk(self, z_NCthw: Tensor, stream: Stream) -> Tensor:
+        x = z_NCthw
+        for _, x in self._visit(z_NCthw, stream):
+            pass
+        return x
+
+    def _check(self, z_NCthw: Tensor) -> None:
+        expected = self.spec.latents.channels
+        if z_NCthw.ndim != 5 or z_NCthw.shape[1] != expected or 0 in z_NCthw.shape:
+            raise ValueError(f"expected {self.latents.name} latents (N, {expected}, t, h, w), got {tuple(z_NCthw.shape)}")

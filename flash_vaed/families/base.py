@@ -1,0 +1,30 @@
+"""What a family provides: three parts that a decoder runs in order."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import nn
+
+from flash_vaed.registry import Registry
+from flash_vaed.spec import DecoderSpec
+
+FAMILIES: Registry[type[Family]] = Registry("family", __package__)
+
+
+class Parts(NamedTuple):
+    """`entry`, every stage and `head` are called as module(x_NCTHW, stream) -> x_NCTHW."""
+
+    entry: nn.Module
+    stages: nn.ModuleDict
+    head: nn.Module
+
+
+class Family(ABC):
+    """A namespace: how a spec becomes modules, and whose checkpoints hold such weights."""
+
+    @staticmethod
+    @abstractmethod
+    def build(spec: DecoderSpec) -> Parts:
+        """Modules with fresh weights for `spec`."""

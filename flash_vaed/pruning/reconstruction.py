@@ -1,0 +1,24 @@
+"""How well kept channels rebuild all channels of a site, and the linear map that does it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def reconstruction(covariance_CC: Tensor, kept: list[int], ridge: float = 1e-6) -> Tensor:
+    """W (k, C): all channels from the kept ones, x_hat = W^T (x_kept - mean_kept) + mean. Kept channels map to themselves."""
+    covariance = covariance_CC.double()
+    load = ridge * torch.trace(covariance) / len(covariance)
+    inner = covariance[kept][:, kept] + load * torch.eye(len(kept), dtype=torch.float64)
+    weights = torch.linalg.solve(inner, covariance[kept])
+    weights[:, kept] = torch.eye(len(kept), dtype=torch.float64)
+    return weights
+
+
+def reconstruction_r2(covariance_CC: Tensor, kept: list[int], ridge: float = 1e-6) -> float:
+    """Share of the total variance that a linear map from the kept channels rebuilds, in [0, 1]."""
+    covariance = covariance_CC.double()
+    weights = reconstruction(covariance, kept, ridge)
+    explained = torch.trace(covariance[:, kept] @ weights)
+    return float(explained / torch.trace(covariance).clamp_min(1e-300))

@@ -1,0 +1,156 @@
+"""Refit changed layers in closed form, in execution order, each on what the student really sees.
+
+One ridge regression per layer does channel reconstruction, the collapse of 3D kernels, error compensation and the bias at
+once. Its target is the teacher's output at the same place, kept channels only; its prior is the sliced start, so a layer with
+few samples stays near it. Frame 0 has no past and is left out of the fit.
+
+Blocks are taken to have `norm1 conv1 norm2 conv2 shortcut`, stages `blocks attention upsampler`, as every family here has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flash_vaed.decoder import Decoder
+from flash_vaed.operators.base import Index, Operator, sample_positions
+from flash_vaed.pruning.sites import inner, way_in, way_out
+from flash_vaed.state import DecoderState, Stream
+
+POSITIONS = 12288  # samples per regression
+RIDGE = 1e-3  # pull towards the sliced start, relative to the mean regressor variance
+
+
+@torch.no_grad()
+def refit(
+    student: Decoder, teacher: Decoder, kept: Mapping[str, list[int]], latents: Sequence[Tensor], seed: int = 0
+) -> None:
+    """Refit, in place, every convolution of `student` whose operator or width differs from the teacher's."""
+    z = torch.cat(list(latents))
+    generator = torch.Generator().manual_seed(seed)
+    x = x_teacher = teacher.entry(z, _fresh())
+    for name, stage in student.stages.items():
+        taps, out_teacher = _tapped(teacher.stages[name], x_teacher)
+        same_width = student.spec.width_in(name) == teacher.spec.width_in(name)
+        if student.spec.stages[name] == teacher.spec.stages[name] and same_width:
+            x = stage(x, _fresh())
+        else:
+            x = _refit_stage(name, stage, x, teacher, x_teacher, taps, kept, generator)
+        x_teacher = out_teacher
+    last = kept[way_out(teacher.spec, list(teacher.spec.stages)[-1])]
+    if len(last) < x_teacher.shape[1]:
+        _match_gain(student.head.norm, x, teacher.head.norm, x_teacher, last)
+        activated = F.silu(student.head.norm(x))
+        target = teacher.head(x_teacher, _fresh())
+        solve(student.head.conv, activated, target, _positions(target, generator))
+
+
+def _refit_stage(
+    name: str,
+    stage: Any,
+    x: Tensor,
+    teacher: Decoder,
+    x_teacher: Tensor,
+    taps: dict[str, Tensor],
+    kept: Mapping[str, list[int]],
+    generator: torch.Generator,
+) -> Tensor:
+    source: Any = teacher.stages[name]
+    stream = kept[f"{name}.stream"]
+    for b, (block, original) in enumerate(zip(stage.blocks, source.blocks, strict=True)):
+        reads, middle = kept[way_in(teacher.spec, name)] if b == 0 else stream, kept[inner(name, b)]
+        inside, behind = taps[f"blocks.{b}.conv1"], taps[f"blocks.{b}"]
+        index = _positions(behind, generator)
+        _match_gain(block.norm1, x, original.norm1, x_teacher, reads)
+        activated = F.silu(block.norm1(x))
+        solve(block.conv1, activated, inside[:, middle], index)
+        y = block.conv1(activated, _fresh())
+        _match_gain(block.norm2, y, original.norm2, inside, middle)
+        activated = F.silu(block.norm2(y))
+        if isinstance(block.shortcut, nn.Identity):
+            solve(block.conv2, activated, behind[:, stream] - x, index)
+        else:
+            _solve_with_shortcut(block, activated, x, behind[:, stream], index)
+        x, x_teacher = block(x, _fresh()), behind
+        if b == 0 and stage.attention is not None:
+            x, x_teacher = stage.attention(x), taps["attention"]
+    if stage.upsampler is None:
+        return x
+    writes = kept[way_out(teacher.spec, name)]
+    if (len(stream), len(writes)) != (source.upsampler.conv.in_channels, source.upsampler.conv.out_channels):
+        enlarged = stage.upsampler.enlarge(x, _fresh())
+        target = taps["upsampler"][:, writes]
+        solve(stage.upsampler.conv, enlarged, target, _positions(target, generator))
+    return stage.upsampler(x, _fresh())
+
+
+def solve(operator: Operator, x_NCTHW: Tensor, target_NOTHW: Tensor, index: Index) -> None:
+    """Write the ridge solution of columns(x) -> target at the sampled positions into `operator`."""
+    theta, bias = ridge(operator.columns(x_NCTHW, index), _at(target_NOTHW, index), operator.theta())
+    operator.write(theta, bias)
+
+
+def _solve_with_shortcut(block: Any, activated: Tensor, x: Tensor, target: Tensor, index: Index) -> None:
+    """conv2 and the 1x1x1 shortcut add up, so they are solved together."""
+    columns, through = block.conv2.columns(activated, index), _at(x, index)
+    prior = torch.cat([block.conv2.theta(), block.shortcut.weight.flatten(1).T])
+    theta, bias = ridge(torch.cat([columns, through], dim=1), _at(target, index), prior)
+    split = columns.shape[1]
+    block.conv2.write(theta[:split], bias)
+    block.shortcut.weight.copy_(theta[split:].T.reshape(block.shortcut.weight.shape))
+    block.shortcut.bias.zero_()
+
+
+def ridge(columns_PK: Tensor, target_PO: Tensor, prior_KO: Tensor, strength: float = RIDGE) -> tuple[Tensor, Tensor]:
+    """theta (K, O) and bias (O,) that minimise the squared error plus `strength` times the distance to `prior`.
+
+    Centred in float32, solved in float64.
+    """
+    column_mean, target_mean = columns_PK.mean(dim=0), target_PO.mean(dim=0)
+    columns, target = columns_PK - column_mean, target_PO - target_mean
+    gram = (columns.T @ columns / len(columns)).double()
+    cross = (columns.T @ target / len(columns)).double()
+    load = strength * gram.diagonal().mean() + 1e-12
+    gram.diagonal().add_(load)
+    theta = torch.linalg.solve(gram, cross + load * prior_KO.double()).to(prior_KO.dtype)
+    return theta, target_mean - column_mean @ theta
+
+
+def _match_gain(norm: Any, x: Tensor, original: Any, x_teacher: Tensor, channels: list[int]) -> None:
+    """The gain per channel that brings the student's normalised values closest to the teacher's."""
+    target = (original(x_teacher))[:, channels]
+    value = norm.unit(x)
+    axes = (0, 2, 3, 4)
+    norm.gamma.copy_((value * target).sum(axes) / value.square().sum(axes).clamp_min(1e-12))
+
+
+def _tapped(stage: nn.Module, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Outputs of every block, first convolution, attention and upsampler of a teacher stage, and of the stage."""
+    taps: dict[str, Tensor] = {}
+    hooks = [
+        module.register_forward_hook(lambda _m, _i, output, path=path: taps.__setitem__(path, output))
+        for path, module in stage.named_modules()
+        if path in ("attention", "upsampler") or path.endswith("conv1") or path.removeprefix("blocks.").isdigit()
+    ]
+    try:
+        return taps, stage(x, _fresh())
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _positions(like_NCTHW: Tensor, generator: torch.Generator) -> Index:
+    return sample_positions(like_NCTHW.shape, POSITIONS, generator)
+
+
+def _at(x_NCTHW: Tensor, index: Index) -> Tensor:
+    n, t, y, x = index
+    return x_NCTHW[n, :, t, y, x]
+
+
+def _fresh() -> Stream:
+    return Stream(DecoderState())

@@ -1,0 +1,31 @@
+"""Training state on disk, written so that a kill at any moment leaves the previous one readable."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def save_snapshot(path: Path, state: dict[str, Any]) -> None:
+    """Write beside, flush to disk, rename: a reader sees the old snapshot or the new one, never half of either."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load_snapshot(path: Path) -> dict[str, Any] | None:
+    """The stored state, or None where there is none. A file that is not a plain snapshot is a `ValueError`; no code is run."""
+    if not path.is_file():
+        return None
+    try:
+        return torch.load(path, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is not a readable snapshot ({error}); delete it to start over") from error

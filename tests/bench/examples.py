@@ -1,0 +1,27 @@
+"""Specs and requests that several tests start from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from bench.spec import Data, Distill, Prune, RunSpec, Runtime, StageChange, TeacherRef, Timing
+from bench.sweep import RunRequest
+
+SPEC = RunSpec(
+    study="s", task="reconstruct", teacher=TeacherRef("bundled", "f00"), plan_name="paper",
+    plan=(StageChange("mid", "depthwise3d", False), StageChange("up3", "conv2d", True)),
+    prune=Prune(0.25, "independence", "total", True, 4, 17, 96), distill=Distill(("align",), 100, 1.0, 2, 9, 64, True),
+    data=Data("bundled", None, "train", "heldout", None, 17, 144, 1, 0, "aaa", "bbb"),
+    metrics=(("psnr", "1"), ("ssim", "1")), timing=Timing(17, 96, 96, 0.5, 3, 20, 5.0),
+    runtime=Runtime("eager", "float32", None), seed=0,
+)  # fmt: skip
+
+
+def request(folder: Path, seed: int = 0, timeout_s: float = 60.0, again: bool = False) -> RunRequest:
+    """A run that stores into `folder`; another seed is another run."""
+    return RunRequest(
+        label=f"seed {seed}", spec=replace(SPEC, seed=seed), command=f"python -m bench run seed={seed}",
+        results=str(folder / "results"), cache=str(folder / "cache"), logs=str(folder / "logs"),
+        timeout_s=timeout_s, device="cpu", threads=None, again=again,
+    )  # fmt: skip

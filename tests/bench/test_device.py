@@ -1,0 +1,75 @@
+"""A device is named by its kind, says what it is, and is never claimed where it is absent."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from bench import device
+from bench.device import detect, git_state, package_versions, usable_cores, warnings_for
+
+
+def test_device_id_is_stable_and_independent_of_load_and_host():
+    first = detect("cpu")
+    assert first.device_id == detect("cpu").device_id
+    assert first.device_id.startswith("cpu-") and first.facts["cores"] == usable_cores()
+    json.dumps(first.facts)
+
+
+def test_fewer_threads_are_another_device():
+    if usable_cores() < 2:
+        pytest.skip("needs two cores")
+    assert detect("cpu", threads=1).device_id != detect("cpu", threads=2).device_id
+
+
+@pytest.mark.parametrize("threads", [0, 10_000])
+def test_impossible_thread_counts_are_refused(threads):
+    with pytest.raises(ValueError, match="device.threads"):
+        detect("cpu", threads)
+
+
+def test_an_absent_gpu_is_refused_never_replaced(monkeypatch):
+    monkeypatch.setattr(device, "_gpu", lambda: None)
+    with pytest.raises(ValueError, match="no CUDA device"):
+        detect("cuda")
+    assert detect("auto").kind == "cpu"
+
+
+def test_a_gpu_is_described_by_its_model(monkeypatch):
+    monkeypatch.setattr(device, "_gpu", lambda: {"name": "NVIDIA X", "capability": "9.0", "memory_bytes": 1})
+    found = detect("auto")
+    assert (found.kind, found.name) == ("cuda", "NVIDIA X") and found.device_id != detect("cpu").device_id
+
+
+def test_unknown_kind_lists_the_known():
+    with pytest.raises(ValueError, match="auto, cpu, cuda"):
+        detect("gpu")
+
+
+def test_a_busy_machine_and_a_slow_governor_are_said():
+    quiet = detect("cpu")
+    quiet.facts.update(load_1min=0.0, governor="performance")
+    assert warnings_for(quiet) == []
+    quiet.facts.update(load_1min=float(quiet.facts["cores"]), governor="powersave")
+    assert len(warnings_for(quiet)) == 2
+
+
+def test_versions_name_absent_packages(monkeypatch):
+    monkeypatch.setattr(device, "PACKAGES", ("torch", "no-such-package"))
+    versions = package_versions()
+    assert versions["no-such-package"] == "absent" and versions["torch"] != "absent"
+
+
+def test_git_state_is_unknown_outside_a_repository_and_sees_changes(tmp_path):
+    assert git_state(tmp_path) == ("unknown", None)
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / "file").write_text("1")
+    subprocess.run([*git, "add", "file"], check=True)
+    subprocess.run([*git, "commit", "-qm", "x"], check=True)
+    sha, dirty = git_state(tmp_path)
+    assert len(sha) == 40 and dirty is False
+    (tmp_path / "file").write_text("2")
+    assert git_state(tmp_path) == (sha, True)

@@ -1,0 +1,218 @@
+"""The whole way on a tiny teacher and tiny clips: command line in, stored rows and a table out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from bench import records
+from bench.__main__ import main
+from flash_vaed import Decoder, Teacher, save_teacher
+from flash_vaed.families.wan import wan_spec
+from flash_vaed.patch_encoder import PatchEncoder
+from flash_vaed.spec import LatentSpace
+
+CHANNELS = 8
+QUALITY = {"psnr", "ssim", "flicker"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with a tiny teacher and, in clips/, two short videos and a broken one."""
+    folder = tmp_path_factory.mktemp("place")
+    torch.manual_seed(0)
+    encoder = PatchEncoder(CHANNELS)
+    encoder.fit([torch.rand(2, 3, 9, 64, 64) * 2 - 1])
+    spec = wan_spec(8, (1, 2, 2, 2), 1, latents=LatentSpace("tiny", (0.0,) * CHANNELS, (1.0,) * CHANNELS))
+    save_teacher(Teacher("tiny", Decoder(spec).eval(), encoder), folder / "teacher")
+    for name in ("train/a", "train/b", "heldout/c", "heldout/d"):
+        _write_clip(folder / "clips" / f"{name}.mp4", phase=len(name) + ord(name[-1]))
+    (folder / "clips" / "heldout" / "e.mp4").write_bytes(b"not a video")
+    return folder
+
+
+def _write_clip(path: Path, phase: int, frames: int = 12, height: int = 72, width: int = 96) -> None:
+    """Moving waves, written with MPEG-4."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows, columns = np.mgrid[:height, :width]
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        for t in range(frames):
+            wave = 127 + 100 * np.sin(rows / 7 + columns / 5 + (t + phase) / 3)
+            pixels = np.repeat(wave[..., None], 3, axis=2).astype(np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(video.encode())
+
+
+@pytest.fixture(scope="module")
+def arguments(place) -> list[str]:
+    """The overrides that make a run take seconds."""
+    return [
+        f"teacher.path={place}/teacher", "data=folder", f"data.root={place}/clips", "data.protocol.frames=5",
+        "data.protocol.size=64", "metrics.names=[psnr,ssim,lpips,flicker]", "timing=quick", "timing.width=32",
+        "timing.height=32", "distill.steps=3", "distill.size=32", "distill.frames=5", "prune.calibration_size=32",
+        "prune.calibration_clips=2", "device.threads=1",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study(place, arguments) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The stored tables of a control, a trained and an untrained student, measured once for the tests below."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert main(["multirun", "plan=teacher,paper", "distill=none,full", "prune.ratio=0.5", *arguments]) == 0
+    runs, measurements, problems = records.read(place / "results")
+    assert not problems
+    return runs, measurements
+
+
+def rows_of(study, label: str) -> pd.DataFrame:
+    runs, measurements = study
+    run_id = runs.set_index("label")["run_id"][label]
+    return measurements[measurements["run_id"] == run_id]
+
+
+CONTROL, UNTRAINED, TRAINED = ("plan=teacher distill=none", "plan=paper distill=none", "plan=paper distill=full")
+
+
+def test_the_control_is_the_teacher_to_the_last_bit(study):
+    rows = rows_of(study, CONTROL)
+    against_teacher = rows[(rows["metric"] == "psnr") & (rows["against"] == "teacher")]
+    against_teacher = against_teacher[against_teacher["value"].notna()]
+    assert len(against_teacher) == 10 and set(against_teacher["value"]) == {100.0}
+    ssim = rows[(rows["against"] == "source") & (rows["metric"] == "ssim") & rows["value"].notna()]
+    both = ssim.pivot(index=["clip", "frame"], columns="arm", values="value")
+    assert len(both) == 10
+    assert (both["student"] == both["teacher"]).all()
+
+
+@pytest.mark.parametrize("label", [CONTROL, UNTRAINED, TRAINED])
+def test_every_metric_is_there_per_clip_and_frame_for_both_arms(study, label):
+    rows = rows_of(study, label)
+    readable = rows[rows["clip"].isin(["heldout/c.mp4", "heldout/d.mp4", "c.mp4", "d.mp4"])]
+    for metric in QUALITY:
+        found = readable[readable["metric"] == metric].groupby(["arm", "against"])["clip"].nunique()
+        assert found.to_dict() == {("student", "source"): 2, ("student", "teacher"): 2, ("teacher", "source"): 2}
+    assert readable[readable["metric"] == "psnr"].groupby(["arm", "against", "clip"])["frame"].apply(list).map(
+        lambda frames: frames == [0, 1, 2, 3, 4]
+    ).all()  # fmt: skip
+    assert len(readable[readable["metric"] == "psnr_untrained"]) == 20
+
+
+def test_an_unreadable_clip_is_named_and_not_replaced(study):
+    for label in (CONTROL, TRAINED):
+        rows = rows_of(study, label)
+        broken = rows[rows["clip"].fillna("").str.endswith("e.mp4")]
+        assert set(broken["metric"]) >= QUALITY and broken["value"].isna().all()
+        assert broken["note"].str.contains("e.mp4").all()
+
+
+def test_an_unavailable_metric_says_why_once_per_reference(study):
+    rows = rows_of(study, CONTROL)
+    lpips = rows[rows["metric"] == "lpips"]
+    if lpips["value"].notna().any():
+        pytest.skip("LPIPS is available here")
+    assert len(lpips) == 2 and lpips["note"].str.len().min() > 10
+
+
+def test_speed_memory_and_cost_are_there_for_both_arms(study):
+    rows = rows_of(study, TRAINED)
+    whole = rows[rows["stage"].isna()]
+    times = whole[whole["metric"] == "decode_time_s"]
+    assert times.groupby("arm")["repeat"].apply(list).to_dict() == {"student": [0, 1, 2, 3], "teacher": [0, 1, 2, 3]}
+    assert (times["value"] > 0).all()
+    for metric in ("parameters", "macs_per_frame"):
+        cost = whole[whole["metric"] == metric].set_index("arm")["value"]
+        assert 0 < cost["student"] < cost["teacher"]
+    assert (whole[whole["metric"] == "peak_memory_bytes"].set_index("arm")["value"] > 0).to_dict() == {
+        "student": True, "teacher": True,
+    }  # fmt: skip
+    stages = rows[(rows["metric"] == "parameters") & rows["stage"].notna() & (rows["arm"] == "student")]
+    total = whole[(whole["metric"] == "parameters") & (whole["arm"] == "student")]["value"].item()
+    assert stages["value"].sum() == total
+
+
+def test_the_training_curve_is_stored_and_only_where_there_was_training(study):
+    assert rows_of(study, TRAINED)["metric"].str.startswith("loss_").any()
+    assert not rows_of(study, UNTRAINED)["metric"].str.startswith("loss_").any()
+
+
+def test_how_well_the_kept_channels_stand_for_the_lost_is_stored_per_site(study):
+    rows = rows_of(study, UNTRAINED)
+    explained = rows[rows["metric"] == "r2"]
+    assert {"up2", "up3"} == {site.split(".")[0] for site in explained["stage"]}
+    assert explained["value"].between(0, 1).all() and len(explained) >= 4
+
+
+def test_untrained_psnr_is_that_of_the_run_without_training(study):
+    def psnr(label: str, metric: str) -> list[float]:
+        rows = rows_of(study, label)
+        return rows[(rows["metric"] == metric) & (rows["arm"] == "student") & rows["value"].notna()]["value"].tolist()
+
+    assert sorted(psnr(TRAINED, "psnr_untrained")) == sorted(psnr(UNTRAINED, "psnr"))
+    assert psnr(TRAINED, "psnr") != psnr(UNTRAINED, "psnr")
+
+
+def test_the_same_command_repeats_nothing_and_prints_the_same_table(study, place, arguments, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    before = {path: path.stat().st_mtime_ns for path in (place / "results").rglob("*.parquet")}
+    assert main(["multirun", "plan=teacher,paper", "distill=none,full", "prune.ratio=0.5", *arguments]) == 0
+    shown = capsys.readouterr()
+    assert "stored already" in shown.err and CONTROL in shown.out and "Results: results" in shown.out
+    assert {path: path.stat().st_mtime_ns for path in (place / "results").rglob("*.parquet")} == before
+    assert main(["report", "--json"]) == 0
+    assert CONTROL in json.dumps(json.loads(capsys.readouterr().out))
+
+
+def test_another_study_trains_nothing_again(study, place, arguments, monkeypatch):
+    monkeypatch.chdir(place)
+    trained = {path: path.stat().st_mtime_ns for path in (place / ".cache").rglob("*.safetensors")}
+    command = ["run", "plan=paper", "distill=full", "prune.ratio=0.5", *arguments, "label=mine", "paths.results=other"]
+    assert main(command) == 0
+    assert {path: path.stat().st_mtime_ns for path in (place / ".cache").rglob("*.safetensors")} == trained
+    runs, measurements, _ = records.read(place / "other")
+    assert list(runs["label"]) == ["mine"]
+    mine = measurements[(measurements["metric"] == "psnr") & (measurements["arm"] == "student")]["value"].dropna()
+    theirs = rows_of(study, TRAINED)
+    theirs = theirs[(theirs["metric"] == "psnr") & (theirs["arm"] == "student")]["value"].dropna()
+    assert sorted(mine) == sorted(theirs)
+
+
+def test_a_failing_run_gives_code_1_and_the_command_that_repeats_it(place, arguments, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    short = [a for a in arguments if not a.startswith(("data.protocol", "paths"))]
+    command = ["multirun", "plan=teacher,dense", "distill=none", *short, "data.protocol.frames=33", "paths.results=bad"]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert (
+        "2 of 2 runs failed" in error
+        and "too short" in error
+        and "python -m bench multirun plan=teacher,dense" in error
+    )
+    assert list(records.read(place / "bad")[0]["status"]) == ["error", "error"]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("teacher.path=/no/such", "/no/such"),
+        ("data.root=/no/such", "/no/such"),
+        ("plan.stages.mid.prune=true", "mid"),
+        ("device=cuda", "no CUDA device"),
+    ],
+)
+def test_what_is_not_there_is_one_line_before_any_work(place, arguments, override, words, monkeypatch, capsys):
+    if override == "device=cuda" and torch.cuda.is_available():
+        pytest.skip("a CUDA device is here")
+    monkeypatch.chdir(place)
+    assert main(["run", *arguments, override, "prune.ratio=0.5", "paths.results=nothing"]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not (place / "nothing").exists()

@@ -1,0 +1,68 @@
+"""Arms are timed in ABBA order, warmed up first, and every sample is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.timing import TimingPlan, interleaved
+
+
+class FakeClock:
+    """Time that passes only when a call takes it."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.calls: list[str] = []
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def arm(self, name: str, seconds: float):
+        def call() -> None:
+            self.calls.append(name)
+            self.now_s += seconds
+
+        return call
+
+
+def test_blocks_are_abba_and_repeats_count_each_arm():
+    clock = FakeClock()
+    arms = {"teacher": clock.arm("teacher", 1.0), "student": clock.arm("student", 0.25)}
+    plan = TimingPlan(warmup_s=0.0, min_blocks=2, max_blocks=2, max_seconds=0.0)
+    samples = interleaved(arms, plan, clock=clock)
+    order = ["teacher", "student", "student", "teacher"]
+    assert clock.calls == ["teacher", "student", *order, *order]
+    assert [sample.arm for sample in samples] == order * 2
+    assert [sample.block for sample in samples] == [0] * 4 + [1] * 4
+    assert [s.repeat for s in samples if s.arm == "student"] == [0, 1, 2, 3]
+    assert all(s.repeat // 2 == s.block for s in samples)
+    assert {(s.arm, s.seconds) for s in samples} == {("teacher", 1.0), ("student", 0.25)}
+
+
+def test_warm_up_goes_by_time_and_is_not_stored():
+    clock = FakeClock()
+    plan = TimingPlan(warmup_s=3.0, min_blocks=1, max_blocks=1, max_seconds=0.0)
+    samples = interleaved({"slow": clock.arm("slow", 2.0), "fast": clock.arm("fast", 0.5)}, plan, clock=clock)
+    assert clock.calls[:2] == ["slow"] * 2 and clock.calls[2:8] == ["fast"] * 6
+    assert len(samples) == 4
+
+
+@pytest.mark.parametrize(("max_seconds", "blocks"), [(0.0, 2), (7.0, 3), (100.0, 5)])
+def test_blocks_follow_the_budget_within_their_bounds(max_seconds, blocks):
+    clock = FakeClock()
+    plan = TimingPlan(warmup_s=0.0, min_blocks=2, max_blocks=5, max_seconds=max_seconds)
+    samples = interleaved({"a": clock.arm("a", 1.0), "b": clock.arm("b", 0.5)}, plan, clock=clock)
+    assert len(samples) == 4 * blocks
+
+
+def test_the_device_is_waited_for_around_every_timed_call():
+    clock = FakeClock()
+    plan = TimingPlan(warmup_s=0.0, min_blocks=1, max_blocks=1)
+    interleaved({"a": clock.arm("call", 1.0)}, plan, synchronize=lambda: clock.calls.append("wait"), clock=clock)
+    assert clock.calls == ["call", "wait", *["wait", "call", "wait"] * 2]
+
+
+@pytest.mark.parametrize("wrong", [{"min_blocks": 0}, {"min_blocks": 5, "max_blocks": 4}, {"warmup_s": -1.0}])
+def test_impossible_plans_are_refused(wrong):
+    with pytest.raises(ValueError, match="timing needs"):
+        TimingPlan(**wrong)
