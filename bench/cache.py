@@ -1,8 +1,9 @@
 """Work that several runs share, stored under the hash of everything that led to it.
 
-An artefact is one safetensors file: tensors plus a small JSON document. Its name is the sha256 of the canonical JSON of its
-key and of the code that makes it, so a changed input is a different file and nothing is ever stale. Files appear by rename only, and carry a digest of
-their tensors: one that is torn or altered is noticed, named in a warning and made again.
+An artefact is one safetensors file: tensors plus a small JSON document. Its name is the sha256 of the canonical JSON
+of its key and of the code that makes it, so a changed input is a different file and nothing is ever stale. Files
+appear by rename only, and carry a digest of their tensors: one that is torn or altered is noticed, named in a warning
+and made again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import functools
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +24,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from bench.paths import ROOT
+from bench.records.write import write_atomically
 
 SOURCES = (  # the code whose results are kept; a change in it, comments aside, makes every artefact anew
-    "bench/data", "bench/evaluation.py", "bench/prepare.py", "flash_vaed/decoder.py", "flash_vaed/distill", "flash_vaed/families",
-    "flash_vaed/operators", "flash_vaed/optim.py", "flash_vaed/patch_encoder.py", "flash_vaed/pruning", "flash_vaed/spec.py",
-    "flash_vaed/state.py", "flash_vaed/teacher.py",
+    "bench/data", "bench/evaluation.py", "bench/prepare.py", "flash_vaed/decoder.py", "flash_vaed/distill",
+    "flash_vaed/families", "flash_vaed/operators", "flash_vaed/optim.py", "flash_vaed/patch_encoder.py",
+    "flash_vaed/pruning", "flash_vaed/spec.py", "flash_vaed/state.py", "flash_vaed/teacher.py",
 )  # fmt: skip
 
 
@@ -61,7 +62,7 @@ def code_fingerprint() -> str:
 
 
 class Cache:
-    """A folder of artefacts, one sub-folder per kind. `warn` receives one line for each file that had to be made again."""
+    """A folder of artefacts, one sub-folder per kind. `warn` gets one line for each file that had to be made again."""
 
     def __init__(self, folder: str | os.PathLike[str], warn: Callable[[str], None]) -> None:
         self.folder, self._warn = Path(folder), warn
@@ -116,25 +117,11 @@ def _write(path: Path, artefact: Artefact, key: Mapping[str, Any]) -> None:
         "key": json.dumps(key, sort_keys=True),
     }
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, save(tensors, metadata))
+        write_atomically(path, lambda stream: stream.write(save(tensors, metadata)))
     except OSError as error:
         raise ValueError(
             f"cannot write to the cache {path.parent}: {error.strerror}; set paths.cache=FOLDER"
         ) from error
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    """Write beside `path`, sync, rename: a reader sees a whole file or none."""
-    partial = path.parent / f".{uuid.uuid4().hex}.partial"
-    try:
-        with partial.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _content_digest(tensors: Mapping[str, Tensor], document: str) -> str:

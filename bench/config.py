@@ -1,8 +1,8 @@
 """The border between configs and values: overrides in, a checked and frozen `RunSpec` out.
 
-Hydra composes `conf/`, a study from `ablations/` and the command line; a key that no schema knows dies here, in one line that
-names it. Values that name something (an operator, a criterion, a phase, a metric) are looked up before any work. Below this
-module nobody sees OmegaConf.
+Hydra composes `conf/`, a study from `ablations/` and the command line; a key that no schema knows dies here, in one
+line that names it. Values that name something (an operator, a criterion, a phase, a metric) are looked up before any
+work. Below this module nobody sees OmegaConf.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def check_spelling(overrides: Iterable[str]) -> None:
 
 
 def to_config(composed: DictConfig, kind: type[C]) -> C:
-    """The composed config as plain typed objects; a key left open (`???`) is a `ValueError` that says how to give it."""
+    """The composed config as plain typed objects; a key left open (`???`) is a `ValueError` that says how to set it."""
     missing = OmegaConf.missing_keys(composed)
     if missing:
         key = min(missing)
@@ -101,7 +101,9 @@ def to_run_spec(config: schema.Config) -> RunSpec:
             timing.frames, timing.height, timing.width,
             timing.warmup_s, timing.min_blocks, timing.max_blocks, timing.max_seconds,
         ),
-        runtime=Runtime(_known(runtime.name, RUNTIMES, "runtime"), _known(runtime.dtype, DTYPES, "dtype"), runtime.chunk),
+        runtime=Runtime(
+            _known(runtime.name, RUNTIMES, "runtime"), _known(runtime.dtype, DTYPES, "dtype"), runtime.chunk,
+        ),
         seed=config.seed,
     )  # fmt: skip
     _check(spec)

@@ -1,8 +1,8 @@
 """What machine this is: enough to say which numbers may be compared, and why two of them may differ.
 
-`device_id` names the kind of machine (processor or GPU model, cores, threads used), never the machine itself or the moment: two equal
-laptops share it, and so do two runs a year apart. Clocks, load and versions are recorded beside it. torch is asked only
-when a CUDA device is wanted.
+`device_id` names the kind of machine (processor or GPU model, cores, threads used), never the machine itself or the
+moment: two equal laptops share it, and so do two runs a year apart. Clocks, load and versions are recorded beside it.
+torch is asked only when a CUDA device is wanted.
 """
 
 from __future__ import annotations
@@ -31,17 +31,12 @@ _CPU = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 
 @dataclass(frozen=True)
 class Device:
-    """The device a run computes on. `facts` is JSON-ready; only the kind, the model, cores and threads enter `device_id`."""
+    """The device a run computes on. `facts` is JSON-ready; `device_id` is made of kind, model, cores and threads."""
 
     kind: str
     name: str
     device_id: str
     facts: dict[str, Any]
-
-    @property
-    def torch_name(self) -> str:
-        """What `torch.device` is given."""
-        return self.kind
 
 
 def detect(kind: str = "auto", threads: int | None = None) -> Device:
@@ -63,10 +58,8 @@ def detect(kind: str = "auto", threads: int | None = None) -> Device:
 
 def usable_cores() -> int:
     """Cores this process may use, which in a container can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        allowed = len(os.sched_getaffinity(0))
-    else:
-        allowed = os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", lambda pid: range(os.cpu_count() or 1))
+    allowed = len(affinity(0))
     return max(1, min(allowed, _cgroup_cores() or allowed))
 
 

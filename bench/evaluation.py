@@ -1,7 +1,7 @@
 """The clips a run is judged on: source frames, the teacher's latents and the teacher's frames, made once and kept.
 
-They depend on the teacher, the clips and the protocol alone, so every run of a study, and of the next one, reads the same
-artefact from the cache.
+They depend on the teacher, the clips and the protocol alone, so every run of a study, and of the next one, reads the
+same artefact from the cache.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bench.cache import Artefact, Cache
 from bench.data import ClipError, ClipProtocol, open_clips
+from bench.placement import on_device
 from bench.spec import RunSpec
 from flash_vaed import Teacher
 
@@ -57,6 +58,7 @@ def evaluation_set(
         "teacher": spec.teacher.fingerprint,
         "clips": data.evaluate_fingerprint,
         "protocol": [data.frames, data.size, data.stride, data.start],
+        "device": device.type,
     }
     found = EvaluationSet(cache.fetch("evaluation", key, lambda: _make(spec, teacher, device, say)))
     if not found.names:
@@ -70,6 +72,7 @@ def _make(spec: RunSpec, teacher: Teacher, device: torch.device, say: Callable[[
     data = spec.data
     clips = open_clips(data.source, data.root, data.evaluate, data.max_clips)
     protocol = ClipProtocol(data.frames, data.size, data.stride, data.start)
+    placed = on_device(teacher, device)
     tensors: dict[str, Tensor] = {}
     names: list[str] = []
     unreadable: dict[str, str] = {}
@@ -80,8 +83,8 @@ def _make(spec: RunSpec, teacher: Teacher, device: torch.device, say: Callable[[
         except ClipError as error:
             unreadable[name] = error.reason
             continue
-        z_NCthw = teacher.encode(source[None])
-        frames = teacher.decoder.to(device).decode(z_NCthw.to(device)).cpu()
+        z_NCthw = placed.encode(source[None].to(device))
+        frames, z_NCthw = placed.decoder.decode(z_NCthw).cpu(), z_NCthw.cpu()
         made = {"source": source, "latents": z_NCthw[0], "teacher": frames[0]}
         tensors |= {f"{kind}.{len(names)}": tensor for kind, tensor in made.items()}
         names.append(name)

@@ -34,7 +34,7 @@ class Prepared:
 def launch(verb: str, points: Sequence[Point], argv: Sequence[str], show: bool = False) -> int:
     """Run `points` and print the table of their results; the exit code is 1 if a run failed.
 
-    argv: the words after the verb, for the command that repeats what failed. show: print what would be run, run nothing.
+    argv: the words after the verb, for the command that repeats what failed. show: print the points, run nothing.
     """
     if show:
         return _show(points)

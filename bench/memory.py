@@ -1,8 +1,9 @@
 """Peak memory of one call, measured in the process that makes it.
 
-CUDA: the allocator's own peak. CPU on Linux: the kernel's high-water mark of resident memory, which can be reset; freed
-heap pages are handed back first, so that a second arm cannot hide in what the first one left. Elsewhere: resident memory
-sampled by a thread. The method is part of the metric's version, because numbers of different methods do not compare.
+CUDA: the allocator's own peak. CPU on Linux: the kernel's high-water mark of resident memory, which can be reset;
+freed heap pages are handed back first, so that a second arm cannot hide in what the first one left. Elsewhere:
+resident memory sampled by a thread. The method is part of the metric's version, because numbers of different methods
+do not compare.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from flash_vaed.pruning.plan import student_spec
 
 
 def pin(spec: RunSpec) -> RunSpec:
-    """`spec` with the fingerprints of what its names stand for now. `ValueError` when a teacher or clip set is not there.
+    """`spec` with the fingerprints of what its names stand for now; an absent teacher or clip set is a `ValueError`.
 
     The plan is tried on the teacher's spec as well, so that a misfit is found before any run.
     """

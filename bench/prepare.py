@@ -1,7 +1,7 @@
-"""From a teacher to a student: calibrate, compress, distil, each step kept in the cache under the hash of what led to it.
+"""From a teacher to a student: calibrate, compress, distil. Each result is cached under the hash of what led to it.
 
-A grid therefore calibrates once for all its points and never trains the same student twice, in whatever order its points run
-and however often it is interrupted.
+A grid therefore calibrates once for all its points and never trains the same student twice, in whatever order its
+points run and however often it is interrupted.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from bench.cache import Artefact, Cache
 from bench.data import CropSampler, open_clips
+from bench.placement import on_device
 from bench.spec import RunSpec
 from flash_vaed import Decoder, DecoderSpec, Teacher
 from flash_vaed.distill import DistilRecipe, distil
@@ -33,7 +35,7 @@ Loss = tuple[str, int, str, float]  # phase, optimiser step, name of the value, 
 class Students:
     """The student before and after training (one object where nothing is trained), and how it came about.
 
-    r2: per pruned site, the share of its variance that the kept channels rebuild. skipped_clips: name -> why it was left out.
+    r2: per pruned site, the share of variance that its kept channels rebuild. skipped_clips: name: why it was left out.
     """
 
     untrained: Decoder
@@ -51,19 +53,26 @@ def plan_of(spec: RunSpec) -> CompressionPlan:
 
 
 def make_student(
-    spec: RunSpec, teacher: Teacher, cache: Cache, say: Callable[[str], None], progress: Progress
+    spec: RunSpec,
+    teacher: Teacher,
+    device: torch.device,
+    cache: Cache,
+    say: Callable[[str], None],
+    progress: Progress,
 ) -> Students:
-    """The student of `spec`, as far as possible from the cache."""
+    """The student of `spec`, as far as possible from the cache; all decoders on the CPU.
+
+    Calibration and surgery are done on the CPU, in the same way on every machine; training on `device`.
+    """
     plan, decoder = plan_of(spec), teacher.decoder
     if student_spec(decoder.spec, plan) == decoder.spec and not spec.distill.phases:
-        twin = copy.deepcopy(decoder)  # the control: the teacher itself, in an arm of its own
-        return Students(twin, twin)
+        return Students(decoder, decoder)  # the control: the teacher itself
     skipped: dict[str, str] = {}
     compressed = _compressed(spec, plan, teacher, cache, say, skipped)
     if not spec.distill.phases:
         return Students(compressed.decoder, compressed.decoder, compressed.r2, [], skipped)
     untrained = copy.deepcopy(compressed.decoder)
-    trained, losses = _distilled(spec, plan, teacher, compressed, cache, progress, skipped)
+    trained, losses = _distilled(spec, plan, teacher, compressed, device, cache, progress, skipped)
     return Students(untrained, trained, compressed.r2, losses, skipped)
 
 
@@ -112,7 +121,13 @@ def _calibration_latents(spec: RunSpec, teacher: Teacher, skipped: dict[str, str
 
 
 def _distilled(
-    spec: RunSpec, plan: CompressionPlan, teacher: Teacher, compressed: Compressed, cache: Cache, progress: Progress,
+    spec: RunSpec,
+    plan: CompressionPlan,
+    teacher: Teacher,
+    compressed: Compressed,
+    device: torch.device,
+    cache: Cache,
+    progress: Progress,
     skipped: dict[str, str],
 ) -> tuple[Decoder, list[Loss]]:  # fmt: skip
     """The student after all its phases, and its losses."""
@@ -124,7 +139,8 @@ def _distilled(
     def build() -> Artefact:
         clips = open_clips(data.source, data.root, data.train)
         batches = CropSampler(clips, settings.frames, settings.size, settings.batch, seed=spec.seed)
-        history = distil(teacher, compressed, batches, recipe, progress)
+        compressed.decoder.to(device)
+        history = distil(on_device(teacher, device), compressed, (x.to(device) for x in batches), recipe, progress)
         left_out = {clip.name: clip.reason for clip in batches.skipped}
         document = {"spec": compressed.decoder.spec.to_json(), "losses": history.rows, "skipped": left_out}
         return Artefact(dict(compressed.decoder.state_dict()), document)
@@ -133,6 +149,7 @@ def _distilled(
         **_compression_key(spec, plan),
         "recipe": dataclasses.asdict(recipe),
         "crops": [settings.batch, settings.frames, settings.size],
+        "device": device.type,
     }
     stored = cache.fetch("distilled", key, build)
     skipped |= stored.document["skipped"]

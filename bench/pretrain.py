@@ -1,6 +1,7 @@
 """The `pretrain` verb: train a small teacher on a clip set, score it on held-out video, store both with the record.
 
-The folder gets the teacher (`decoder.*`, `encoder.*`) and `training.json`: recipe, data, curve, CPU time and held-out PSNR.
+The folder gets the teacher (`decoder.*`, `encoder.*`) and `training.json`: recipe, data, curve, CPU time and held-out
+PSNR.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from bench.data import ClipProtocol, ClipSet, CropSampler
-from bench.metrics import METRICS
+from bench.metrics import make_metric
 from flash_vaed import Teacher, save_teacher
 from flash_vaed.pretrain import PretrainRecipe, Record, pretrain
 
@@ -43,7 +44,7 @@ def train_teacher(
     folder: Path,
     dtype: torch.dtype = torch.float16,
 ) -> dict[str, float]:
-    """Train, store and score; returns held-out PSNR in dB by clip. A run that was killed goes on from its last snapshot."""
+    """Train, store and score; returns held-out PSNR in dB by clip. A killed run goes on from its last snapshot."""
     started = time.time()
     sampler = CropSampler(train, crops.frames, crops.size, crops.batch, recipe.seed, crops.max_stride)
     snapshot = folder / "snapshot.pt"
@@ -80,7 +81,7 @@ def train_teacher(
 
 def heldout_psnr(teacher: Teacher, clips: ClipSet, protocol: ClipProtocol) -> dict[str, float]:
     """Mean per-frame PSNR in dB of encode and decode, by clip, every clip under `protocol`."""
-    psnr = METRICS.get("psnr")()
+    psnr = make_metric("psnr")
     scores = {}
     for name in clips.names:
         x = clips.read(name, protocol)

@@ -12,7 +12,7 @@ from bench.sweep import STORED, Done, RunRequest
 
 
 class Display:
-    """Shows the runs of one command. `total` runs are expected; with more than one, plain output is one line per run."""
+    """Shows the runs of one command. `total` are expected; of several, plain output shows a line each."""
 
     def __init__(self, total: int, label_width: int, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr
@@ -59,7 +59,7 @@ class Display:
         if self._bar is None or self._bar.total != total:
             self._clear()
             form = "{desc} {bar} {n}/{total} [{elapsed}<{remaining}]" if total else "{desc} [{elapsed}]"
-            self._bar = tqdm(total=total, bar_format=form, file=self.stream, leave=False, dynamic_ncols=True)
+            self._bar = tqdm(desc=text, total=total, bar_format=form, file=self.stream, leave=False, dynamic_ncols=True)
         self._bar.set_description_str(text, refresh=False)
         self._bar.n = done or 0
         self._bar.refresh()

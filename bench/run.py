@@ -1,12 +1,11 @@
 """One run, top to bottom, in the process made for it: a frozen `RunSpec` in, rows of measurements out.
 
-The steps before (verb, config, spec, "is it stored?", own process) are in `bench.sweep`; storing the rows, and the row of a
-run that failed, as well. Here: settle the process, teacher, student, task.
+The steps before (verb, config, spec, "is it stored?", own process) are in `bench.sweep`; storing the rows, and the
+row of a run that failed, as well. Here: settle the process, teacher, student, task.
 """
 
 from __future__ import annotations
 
-import copy
 import random
 from typing import Any
 
@@ -16,12 +15,13 @@ import torch
 from bench.cache import Cache
 from bench.evaluation import evaluation_set
 from bench.isolate import Emit
+from bench.job import Job
+from bench.placement import placed
 from bench.prepare import make_student
 from bench.records import measurement
-from bench.sweep import Job
 from bench.tasks import TASKS, Workbench
 from bench.tasks.base import Row
-from flash_vaed import Decoder, load_teacher
+from flash_vaed import load_teacher
 
 
 def execute(job: Job, emit: Emit) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
     teacher = load_teacher(spec.teacher.path)
     if teacher.fingerprint != spec.teacher.fingerprint:
         raise ValueError(f"teacher {spec.teacher.path} changed while the runs were under way; start the command again")
-    students = make_student(spec, teacher, cache, say, show)
+    students = make_student(spec, teacher, device, cache, say, show)
     warnings += [f"training left out clip {name}: {reason}" for name, reason in students.skipped_clips.items()]
 
     # 3. The task: quality, speed, memory, cost, in separate passes.
@@ -55,9 +55,9 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
         spec=spec,
         device=device,
         teacher=teacher,
-        teacher_decoder=_placed(teacher.decoder, device, dtype),
-        student=(student := _placed(students.trained, device, dtype)),
-        untrained=student if students.untrained is students.trained else _placed(students.untrained, device, dtype),
+        teacher_decoder=placed(teacher.decoder, device, dtype),
+        student=(student := placed(students.trained, device, dtype)),
+        untrained=student if students.untrained is students.trained else placed(students.untrained, device, dtype),
         evaluation=lambda: evaluation_set(spec, teacher, device, cache, say),
         say=say,
     )
@@ -77,11 +77,6 @@ def _settle(threads: int, seed: int) -> None:
     np.random.seed(seed)
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-
-
-def _placed(decoder: Decoder, device: torch.device, dtype: torch.dtype) -> Decoder:
-    """A copy of `decoder` on `device` in `dtype`; the original stays in float32."""
-    return copy.deepcopy(decoder).to(device, dtype).eval()
 
 
 def _r2_row(run_id: str, site: str, value: float) -> Row:

@@ -1,7 +1,7 @@
 """The shape of a config: every key that may be written in `conf/`, `ablations/` or on the command line, with its type.
 
-Hydra composes onto these dataclasses, so a key that is not here is refused by name before any work starts. They are mutable
-because Hydra fills them; `bench.config.to_run_spec` turns the result into a frozen `RunSpec`.
+Hydra composes onto these dataclasses, so a key that is not here is refused by name before any work starts. They are
+mutable because Hydra fills them; `bench.config.to_run_spec` turns the result into a frozen `RunSpec`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class DeviceConf:
 
 @dataclass
 class PathsConf:
-    results: str = "results"
+    results: str = "results/local"
     cache: str = ".cache"
     logs: str = ".cache/logs"
 
@@ -132,7 +132,7 @@ class StudyConf:
 
 @dataclass
 class Config:
-    """One run. `label` and `study` say where it is shown; everything else but `again`, paths and limits decides what it measures."""
+    """One run. All of it decides what is measured, except `label`, `again`, `paths` and `limits`."""
 
     teacher: TeacherConf = field(default_factory=TeacherConf)
     plan: PlanConf = field(default_factory=PlanConf)
@@ -153,7 +153,9 @@ class Config:
 
 
 def fillable(recipe: type) -> type:
-    """A mutable twin of a frozen recipe, same fields and defaults: Hydra cannot fill frozen ones. Tuples become lists."""
+    """A mutable twin of a frozen recipe, same fields and defaults: Hydra cannot fill frozen ones. Tuples become
+    lists.
+    """
     twins: list[Any] = []
     for name, hint in get_type_hints(recipe).items():
         default = getattr(recipe, name)

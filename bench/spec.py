@@ -1,7 +1,8 @@
 """`RunSpec`: everything that determines what a run measures, frozen, with one canonical JSON and one hash.
 
-Where results are stored, how a run is labelled and how long it may take are not in it. Names that can come to mean something
-else (the bundled teacher, a folder of clips, the newest version of a metric) travel with a fingerprint of what they meant.
+Where results are stored, how a run is labelled and how long it may take are not in it. Names that can come to mean
+something else (the bundled teacher, a folder of clips, the newest version of a metric) travel with a fingerprint of
+what they meant.
 """
 
 from __future__ import annotations
@@ -131,7 +132,10 @@ class RunSpec:
         return f"{self.digest()}-{device_id}"
 
     def protocol_id(self) -> str:
-        """Hash of how decoders are judged: clips, frames, crop, metric versions, teacher, timed shape. Only equal ids are ranked."""
+        """Hash of how decoders are judged: clips, frames, crop, metric versions, teacher, timed shape.
+
+        Numbers are ranked only where it is equal.
+        """
         document = self.to_json()
         data = {k: v for k, v in document["data"].items() if k not in ("root", "train", "train_fingerprint")}
         timed = {k: document["timing"][k] for k in ("frames", "height", "width")}

@@ -1,8 +1,8 @@
 """From a study file and a command line to a list of points, each a label and the overrides that make its config.
 
-A study lists its points by hand (`points`, label -> overrides as one would type them), spans a grid (`axes`), or both: every
-point is then run at every corner. Lists on the command line (`seed=0,1,2`) add axes of their own. Every point is composed
-before the first one runs, so a typo anywhere costs nothing.
+A study lists its points by hand (`points`, label -> overrides as one would type them), spans a grid (`axes`), or
+both: every point is then run at every corner. Lists on the command line (`seed=0,1,2`) add axes of their own. Every
+point is composed before the first one runs, so a typo anywhere costs nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Point:
 
 
 def study_points(arguments: Sequence[str]) -> tuple[schema.StudyConf, list[Point]]:
-    """The study that `arguments` name, and its points in order; `ValueError`, one line, for anything that cannot be meant."""
+    """The study that `arguments` name, and its points in order; a one-line `ValueError` for what cannot be meant."""
     study_name = named_study(arguments)
     fixed, given_axes = split_axes([a for a in arguments if not a.startswith("ablations=")])
     if study_name is None and not given_axes:
@@ -79,7 +79,7 @@ def named_study(arguments: Sequence[str]) -> str | None:
 
 
 def split_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """Overrides with one value as they are, and those with several (`a,b`, `range(0,3)`, `choice(a,b)`) as key -> values."""
+    """Overrides with one value as they are; those with several (`a,b`, `range(0,3)`, `choice(a,b)`) as key: values."""
     check_spelling(overrides)
     fixed: list[str] = []
     axes: dict[str, list[str]] = {}

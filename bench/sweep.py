@@ -1,7 +1,8 @@
 """Many runs, one after the other: what is stored is skipped, what fails is recorded, what is finished is never lost.
 
-`perform` does one run wherever it is called and stores its rows there; `sequential` calls it for one request after the other.
-A launcher that hands requests to other machines replaces `sequential` and nothing else. No torch on this side.
+`perform` does one run wherever it is called and stores its rows there; `sequential` calls it for one request after
+the other. A launcher that hands requests to other machines replaces `sequential` and nothing else. No torch on this
+side.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from bench import isolate, records
 from bench.device import Device, detect, git_state, package_versions, warnings_for
 from bench.isolate import Message, Outcome
+from bench.job import Job
 from bench.paths import ROOT
 from bench.records.read import is_finished
 from bench.spec import RunSpec
@@ -38,17 +40,6 @@ class RunRequest:
     device: str
     threads: int | None
     again: bool
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the process of one run is given."""
-
-    run_id: str
-    spec: RunSpec
-    cache_folder: str
-    device: str
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -87,7 +78,8 @@ def sequential(requests: Iterable[RunRequest], watch: Watch, target: Target = ex
 def perform(request: RunRequest, watch: Watch, target: Target = execute) -> Done:
     """Do one run in a process of its own and store its rows, whatever happened; a run stored as ok is left alone.
 
-    target: what the process does (the run itself). `ValueError` for an absent device or a folder that cannot be written.
+    target: what the process does (the run itself). `ValueError` for an absent device or a folder that cannot be
+    written.
     """
     device = detect(request.device, request.threads)
     run_id = request.spec.run_id(device.device_id)

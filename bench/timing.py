@@ -1,8 +1,8 @@
 """How long a call takes, for arms that are to be compared: in turn, in one process, every sample kept.
 
-Machines drift: clocks heat up, neighbours wake. The arms are therefore timed in blocks of the order A B B A, so that a slow
-drift falls on all of them alike, and the ratio of two arms is formed within blocks. Each arm is warmed up by time first.
-Nobody averages here: medians and intervals are computed when results are read.
+Machines drift: clocks heat up, neighbours wake. The arms are therefore timed in blocks of the order A B B A, so that
+a slow drift falls on all of them alike, and the ratio of two arms is formed within blocks. Each arm is warmed up by
+time first. Nobody averages here: medians and intervals are computed when results are read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TimingPlan:
-    """How long to measure. A block times every arm twice; blocks are added until `max_blocks` or `max_seconds` is reached.
+    """How long to measure. A block times every arm twice; blocks are added until `max_blocks` or `max_seconds` is
+    reached.
 
     warmup_s: seconds of untimed calls per arm, at least one call. min_blocks: run even when they take longer than
     `max_seconds`. max_seconds: budget for the timed blocks, all arms together.

@@ -24,6 +24,7 @@ def selectbox(label: str, name: str, options: list[str], default: str, shown: Ca
         asked = st.query_params.get(name)
         st.session_state[name] = asked if asked in options else default
     value = st.selectbox(label, options, key=name, format_func=shown)
+    assert value is not None  # one of the options was set above
     _remember(name, [value] if value != default else [])
     return value
 

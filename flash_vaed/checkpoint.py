@@ -6,6 +6,8 @@ A missing, left-over or misshapen tensor is an error that lists it; no weight is
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +39,23 @@ def load_decoder(path: str | Path) -> Decoder:
     folder = _folder(path)
     if (folder / "decoder.json").is_file():
         document, weights = _read(folder, "decoder")
-        spec = DecoderSpec.from_json(document["spec"])
+        with _naming(folder / "decoder.json"):
+            decoder = Decoder(DecoderSpec.from_json(document["spec"]))
     else:
         spec, weights = _read_diffusers(_diffusers_folder(folder))
-    return _fill(Decoder(spec), weights, folder)
+        decoder = Decoder(spec)
+    return _fill(decoder, weights, folder)
 
 
 def save_teacher(teacher: Teacher, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
     """Write a teacher with a `PatchEncoder`: the decoder's two files, `encoder.json` and `encoder.safetensors`."""
     if not isinstance(teacher.encoder, PatchEncoder):
-        raise CheckpointError(f"only a teacher with a patch encoder is saved here, not {type(teacher.encoder).__name__}")
+        raise CheckpointError(
+            f"only a teacher with a patch encoder is saved here, not {type(teacher.encoder).__name__}"
+        )
     save_decoder(teacher.decoder, folder, dtype)
     encoder = teacher.encoder
-    document = {"kind": "patch", "channels": len(encoder.bias), "overlap": encoder.overlap}
+    document = {"kind": "patch", "channels": encoder.channels, "overlap": encoder.overlap}
     _save(Path(folder), "encoder", encoder, document, dtype)
 
 
@@ -70,9 +76,12 @@ def load_teacher(path: str | Path = "bundled") -> Teacher:
 def _load_own_teacher(folder: Path, name: str) -> Teacher:
     document, weights = _read(folder, "encoder")
     if document.get("kind") != "patch":
-        raise CheckpointError(f"{folder / 'encoder.json'} describes a {document.get('kind')!r} encoder; only 'patch' is known")
-    encoder = _fill(PatchEncoder(document["channels"], document["overlap"]), weights, folder)
-    return Teacher(name, load_decoder(folder), encoder)
+        raise CheckpointError(
+            f"{folder / 'encoder.json'} describes a {document.get('kind')!r} encoder; only 'patch' is known"
+        )
+    with _naming(folder / "encoder.json"):
+        encoder = PatchEncoder(document["channels"], document["overlap"])
+    return Teacher(name, load_decoder(folder), _fill(encoder, weights, folder))
 
 
 def _load_diffusers_teacher(folder: Path, name: str) -> Teacher:
@@ -125,7 +134,8 @@ def _read_diffusers(folder: Path) -> tuple[DecoderSpec, dict[str, Tensor]]:
     config = _read_json(folder / "config.json")
     if config.get("_class_name") != "AutoencoderKLWan":
         raise CheckpointError(f"{folder / 'config.json'} describes {config.get('_class_name')!r}, not AutoencoderKLWan")
-    spec = spec_from_diffusers(config)
+    with _naming(folder / "config.json"):
+        spec = spec_from_diffusers(config)
     files = sorted(folder.glob("diffusion_pytorch_model*.safetensors"))
     if not files:
         raise CheckpointError(f"{folder} has no diffusion_pytorch_model.safetensors")
@@ -147,7 +157,9 @@ def _save(folder: Path, name: str, module: nn.Module, document: dict[str, Any], 
 def _read(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     document = _read_json(folder / f"{name}.json")
     if document.get("format") != FORMAT:
-        raise CheckpointError(f"{folder / name}.json has format {document.get('format')}; this version reads format {FORMAT}")
+        raise CheckpointError(
+            f"{folder / name}.json has format {document.get('format')}; this version reads format {FORMAT}"
+        )
     return document, _read_tensors(folder / f"{name}.safetensors")
 
 
@@ -159,6 +171,17 @@ def _read_json(file: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise CheckpointError(f"{file} is not a JSON object")
     return document
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Say which file an entry is missing from, or wrong in."""
+    try:
+        yield
+    except KeyError as error:
+        raise CheckpointError(f"{file} has no {error}") from error
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{file}: {error}") from error
 
 
 def _read_tensors(file: Path) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """What a decoder costs, counted from its spec alone: nothing is allocated and no weight is needed.
 
-The spec is built on PyTorch's meta device and run there under `torch.utils.flop_counter`, so the count follows the very code
-that decodes. One multiply-accumulate (MAC) is two FLOP; norms, activations and additions are not counted.
+The spec is built on PyTorch's meta device and run there under `torch.utils.flop_counter`, so the count follows the very
+code that decodes. One multiply-accumulate (MAC) is two FLOP; norms, activations and additions are not counted.
 """
 
 from __future__ import annotations
@@ -38,10 +38,7 @@ def decoder_cost(spec: DecoderSpec, frames: int, height: int, width: int) -> Dec
 
     state_bytes: what the decoder remembers between chunks. Sizes that the latent grid cannot give are a `ValueError`.
     """
-    temporal, spatial = spec.temporal_scale, spec.spatial_scale
-    if frames < 1 or (frames - 1) % temporal or height % spatial or width % spatial:
-        raise ValueError(f"a clip has {temporal} k + 1 frames and sides divisible by {spatial}, not {frames}x{height}x{width}")
-    z_shape = (1, spec.latents.channels, (frames - 1) // temporal + 1, height // spatial, width // spatial)
+    z_shape = (1, spec.latents.channels, *spec.latent_shape(frames, height, width))
     with torch.device("meta"):
         decoder = Decoder(spec)
         counter = FlopCounterMode(display=False)
@@ -49,7 +46,8 @@ def decoder_cost(spec: DecoderSpec, frames: int, height: int, width: int) -> Dec
             decoder(torch.empty(z_shape))
         _, state = decoder.step(torch.empty(z_shape), decoder.init_state())
     parts = {"entry": decoder.entry, **decoder.stages, "head": decoder.head}
-    paths = {"entry": "Decoder.entry", "head": "Decoder.head", **{name: f"Decoder.stages.{name}" for name in decoder.stages}}
+    paths = {name: f"Decoder.stages.{name}" for name in decoder.stages}
+    paths |= {"entry": "Decoder.entry", "head": "Decoder.head"}
     flops = {path: sum(by_kind.values()) for path, by_kind in counter.get_flop_counts().items()}
     costs = {
         name: PartCost(sum(p.numel() for p in part.parameters()), flops.get(paths[name], 0) / 2 / frames)

@@ -5,6 +5,7 @@ Legend: N batch, C channels, t h w latent sizes, T frames, H W pixels.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 import torch
@@ -40,7 +41,7 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def step(self, z_NCthw: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Decode the next latents of a stream: frames in [-1, 1] and the state behind them. `state` itself is not changed."""
+        """Decode the next latents of a stream: frames in [-1, 1] and the state behind them. `state` is not changed."""
         self._check(z_NCthw)
         stream = Stream(state)
         x = self._walk(z_NCthw, stream)
@@ -48,7 +49,7 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def decode(self, z_NCthw: Tensor, chunk: int | None = None) -> Tensor:
-        """Decode a clip, `chunk` latents at a time (None: all at once). Frames in [-1, 1]; any chunking gives the same."""
+        """Decode a clip, `chunk` latents at a time (None: all at once). Frames in [-1, 1], the same in any chunks."""
         if chunk is not None and chunk < 1:
             raise ValueError(f"chunk is a positive number of latents or None, not {chunk}")
         self._check(z_NCthw)
@@ -60,11 +61,11 @@ class Decoder(nn.Module):
 
     def forward(self, z_NCthw: Tensor) -> Tensor:
         """A whole clip with gradients and without the clamp: what training sees."""
-        return self._walk(z_NCthw, Stream(self.init_state()))
+        return self._walk(z_NCthw, Stream.fresh())
 
     def features(self, z_NCthw: Tensor) -> dict[str, Tensor]:
-        """What leaves the entry, every stage and the head ("entry", stage names, "frames"), for a whole clip, unclamped."""
-        return dict(self._visit(z_NCthw, Stream(self.init_state())))
+        """What leaves entry, stages and head ("entry", stage names, "frames") for a whole clip, unclamped."""
+        return dict(self._visit(z_NCthw, Stream.fresh()))
 
     def _visit(self, z_NCthw: Tensor, stream: Stream) -> Iterator[tuple[str, Tensor]]:
         x = self.entry(z_NCthw, stream)
@@ -75,12 +76,12 @@ class Decoder(nn.Module):
         yield "frames", self.head(x, stream)
 
     def _walk(self, z_NCthw: Tensor, stream: Stream) -> Tensor:
-        x = z_NCthw
-        for _, x in self._visit(z_NCthw, stream):
-            pass
-        return x
+        last = deque(self._visit(z_NCthw, stream), maxlen=1)  # features are freed as soon as they are used
+        return last.pop()[1]
 
     def _check(self, z_NCthw: Tensor) -> None:
         expected = self.spec.latents.channels
         if z_NCthw.ndim != 5 or z_NCthw.shape[1] != expected or 0 in z_NCthw.shape:
-            raise ValueError(f"expected {self.latents.name} latents (N, {expected}, t, h, w), got {tuple(z_NCthw.shape)}")
+            raise ValueError(
+                f"expected {self.latents.name} latents (N, {expected}, t, h, w), got {tuple(z_NCthw.shape)}"
+            )

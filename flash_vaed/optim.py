@@ -1,7 +1,8 @@
 """Muon for hidden convolution kernels, AdamW for everything else, behind one `step`.
 
-Muon (Keller Jordan, 2024; `torch.optim.Muon`) orthogonalises the update of a matrix. A convolution kernel (O, I, ...) is the
-matrix (O, I * taps); torch's optimiser takes matrices only, so it is given flat views that share the kernels' storage.
+Muon (Keller Jordan, 2024; `torch.optim.Muon`) orthogonalises the update of a matrix. A convolution kernel (O, I, ...)
+is the matrix (O, I * taps); torch's optimiser takes matrices only, so it is given flat views that share the kernels'
+storage.
 """
 
 from __future__ import annotations
@@ -15,23 +16,34 @@ from torch import nn
 
 
 class HybridOptimizer:
-    """`hidden` kernels by Muon, `edges` by AdamW; both rates follow one schedule factor in [0, 1]."""
+    """`hidden` kernels by Muon, `edges` by AdamW; both rates follow one schedule factor in [0, 1].
+
+    muon_decay: decoupled weight decay of the hidden kernels. Layers whose scale a later norm removes have nothing else
+    that keeps them from growing without end.
+    """
 
     def __init__(
-        self, hidden: Iterable[nn.Parameter], edges: Iterable[nn.Parameter], muon_lr: float, adamw_lr: float
+        self,
+        hidden: Iterable[nn.Parameter],
+        edges: Iterable[nn.Parameter],
+        muon_lr: float,
+        adamw_lr: float,
+        muon_decay: float = 0.0,
     ) -> None:
         self._kernels = [p for p in hidden if p.requires_grad]
         self._flat = [nn.Parameter(p.detach().view(p.shape[0], -1)) for p in self._kernels]
         self._edges = [p for p in edges if p.requires_grad]
         optimizers: list[tuple[torch.optim.Optimizer, float]] = []
         if self._flat:
-            optimizers.append((torch.optim.Muon(self._flat, lr=muon_lr, weight_decay=0.0), muon_lr))
+            optimizers.append((torch.optim.Muon(self._flat, lr=muon_lr, weight_decay=muon_decay), muon_lr))
         if self._edges:
-            optimizers.append((torch.optim.AdamW(self._edges, lr=adamw_lr, betas=(0.9, 0.95), weight_decay=0.0), adamw_lr))
+            optimizers.append(
+                (torch.optim.AdamW(self._edges, lr=adamw_lr, betas=(0.9, 0.95), weight_decay=0.0), adamw_lr)
+            )
         self._optimizers = optimizers
 
     def step(self, rate: float, max_grad_norm: float = 1.0) -> float:
-        """One update with learning rates scaled by `rate`; gradients are clipped, then cleared. Returns the gradient norm."""
+        """One update at rates scaled by `rate`; gradients are clipped, then cleared. Returns the gradient norm."""
         norm = nn.utils.clip_grad_norm_([*self._kernels, *self._edges], max_grad_norm)
         for kernel, flat in zip(self._kernels, self._flat, strict=True):
             flat.grad = None if kernel.grad is None else kernel.grad.reshape(flat.shape)
@@ -51,9 +63,12 @@ class HybridOptimizer:
             optimizer.load_state_dict(saved)
 
 
-def split_parameters(module: nn.Module, edge_prefixes: tuple[str, ...]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+def split_parameters(
+    module: nn.Module, edge_prefixes: tuple[str, ...]
+) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """(hidden kernels, edges): kernels with at least two dimensions inside the network, and all the rest."""
-    hidden, edges = [], []
+    hidden: list[nn.Parameter] = []
+    edges: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         inner = parameter.ndim >= 2 and parameter.shape[1] > 1 and not name.startswith(edge_prefixes)
         (hidden if inner else edges).append(parameter)

@@ -1,8 +1,8 @@
 """Train a small teacher from real video: Wan's architecture, all five stages, in CPU-minutes.
 
-The latent space starts as the principal components of video patches, so that nothing has to be discovered before the decoder
-can learn; encoder and decoder then train together. Residual branches and attention start at zero: the network begins as its
-resampling path. The recipe is data and is stored beside the weights.
+The latent space starts as the principal components of video patches, so that nothing has to be discovered before the
+decoder can learn; encoder and decoder then train together. Residual branches and attention start at zero: the network
+begins as its resampling path. The recipe is data and is stored beside the weights.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from flash_vaed.spec import DecoderSpec, LatentSpace
 from flash_vaed.teacher import Teacher
 
 SNAPSHOT_STEPS = 100
+ENCODER_RESCALE = 0.1  # how fast latents that drift are brought back to unit scale
 
 Progress = Callable[[int, dict[str, float]], None]
 
@@ -46,16 +47,17 @@ class PretrainRecipe:
     """Everything but the data that determines a pretrained teacher."""
 
     latent_channels: int = 48
-    base_channels: int = 32
-    multipliers: tuple[int, ...] = (1, 2, 3, 3)
+    base_channels: int = 24
+    multipliers: tuple[int, ...] = (1, 2, 4, 4)
     blocks_per_stage: int = 2
     overlap: int = 4  # pixels an encoder patch reaches into its neighbours
     fit_batches: int = 60  # batches seen by the principal component analysis
-    steps: int = 3300
+    steps: int = 3000
     warmup: int = 20
     muon_lr: float = 0.03
+    muon_decay: float = 0.2  # without it the resampling path outgrows the residual branches, which then do nothing
     adamw_lr: float = 2e-3
-    encoder_lr: float = 3e-3
+    encoder_lr: float = 2e-3
     ema: float = 0.995
     bfloat16: bool = True
     seed: int = 0
@@ -63,7 +65,7 @@ class PretrainRecipe:
 
 @dataclass
 class Record:
-    """The run's curve: (step, loss, learning-rate factor), its CPU time, and the variance that the patch analysis kept."""
+    """The run's curve: (step, loss, learning-rate factor), its CPU time, and the variance the patch analysis kept."""
 
     variance_kept: float = 0.0
     cpu_s: float = 0.0
@@ -75,7 +77,8 @@ def pretrain(
 ) -> tuple[Teacher, Record]:
     """Train encoder and decoder on `batches` of (N, 3, T, H, W) in [-1, 1]; a loss that is not finite stops the run.
 
-    snapshot: a file that holds the training state every `SNAPSHOT_STEPS` steps; where it exists already the run goes on from it.
+    snapshot: a file that holds the training state every `SNAPSHOT_STEPS` steps; where it exists already the run goes on
+    from it.
     """
     torch.manual_seed(recipe.seed)
     run = _Run(recipe)
@@ -103,9 +106,9 @@ class _Run:
         start_as_resampling_path(self.decoder)
         self.model = nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder})
         self.average = copy.deepcopy(self.model)
-        hidden, edges = split_parameters(self.decoder, edge_prefixes=("entry", "head"))
+        hidden, edges = split_parameters(self.decoder, edge_prefixes=("entry.latent_mix", "head"))
         self.optimizers = [
-            HybridOptimizer(hidden, edges, recipe.muon_lr, recipe.adamw_lr),
+            HybridOptimizer(hidden, edges, recipe.muon_lr, recipe.adamw_lr, recipe.muon_decay),
             HybridOptimizer([], self.encoder.parameters(), 0.0, recipe.encoder_lr),
         ]
 
@@ -117,7 +120,8 @@ class _Run:
     def step(self, x_NCTHW: Tensor) -> float:
         started_s = time.process_time()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
-            reconstruction = self.decoder(self.encoder(x_NCTHW).to(memory_format=torch.channels_last_3d))
+            z = self.encoder(x_NCTHW)
+            reconstruction = self.decoder(z.to(memory_format=torch.channels_last_3d))
         loss = reconstruction_loss(reconstruction.float(), x_NCTHW)
         if not torch.isfinite(loss):
             raise FloatingPointError(
@@ -127,6 +131,7 @@ class _Run:
         rate = cosine_rate(self.steps_done, self.recipe.steps, self.recipe.warmup)
         for optimizer in self.optimizers:
             optimizer.step(rate)
+        self.encoder.rescale(z, ENCODER_RESCALE * rate)
         self.steps_done += 1
         _follow(self.average, self.model, min(self.recipe.ema, self.steps_done / (self.steps_done + 9)))
         self.record.curve.append((self.steps_done, loss.item(), rate))
@@ -145,7 +150,7 @@ class _Run:
         }
 
     def load(self, saved: dict[str, Any], batches: Batches) -> None:
-        if saved["recipe"] != repr(self.recipe):
+        if saved.get("recipe") != repr(self.recipe):
             raise ValueError("the snapshot belongs to another recipe; delete it or choose another output folder")
         self.steps_done, self.record = saved["steps_done"], Record(**saved["record"])
         self.model.load_state_dict(saved["model"])
@@ -156,25 +161,28 @@ class _Run:
 
 
 def reconstruction_loss(candidate_NCTHW: Tensor, target_NCTHW: Tensor) -> Tensor:
-    """Mean absolute error plus five times the mean squared error: sharp early, and PSNR counts at the end."""
-    difference = candidate_NCTHW - target_NCTHW
-    return difference.abs().mean() + 5 * difference.square().mean()
+    """Mean over frames of the log squared error, in nepers: PSNR itself, so easy and hard clips weigh alike."""
+    error = (candidate_NCTHW - target_NCTHW).square().mean(dim=(1, 3, 4))
+    return (error + 1e-4).log().mean() / 2
 
 
 def start_as_resampling_path(decoder: Decoder) -> None:
     """Zero the last convolution of every residual branch and every attention output."""
     for module in decoder.modules():
         if isinstance(module, ResidualBlock):
-            nn.init.zeros_(module.conv2.weight)
-            nn.init.zeros_(module.conv2.bias)
+            _zero(module.conv2)
         if isinstance(module, FrameAttention):
-            nn.init.zeros_(module.proj.weight)
-            nn.init.zeros_(module.proj.bias)
+            _zero(module.proj)
+
+
+def _zero(module: nn.Module) -> None:
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
 
 
 @torch.no_grad()
 def _follow(average: nn.Module, model: nn.Module, keep: float) -> None:
-    for mean, value in zip(average.parameters(), model.parameters(), strict=True):
+    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
         mean.lerp_(value, 1 - keep)
 
 
@@ -183,7 +191,8 @@ def _finish(average: nn.ModuleDict, recipe: PretrainRecipe, batches: Batches) ->
     """Measure the learned latents' statistics and build the teacher that owns them."""
     encoder: PatchEncoder = average["encoder"].eval().requires_grad_(False)  # type: ignore[assignment]
     latents = torch.cat([encoder(x).transpose(0, 1).flatten(1) for x in itertools.islice(batches, 20)], dim=1)
-    mean, std = (tuple(round(value, 4) for value in stat.tolist()) for stat in (latents.mean(dim=1), latents.std(dim=1)))
+    statistics = (latents.mean(dim=1), latents.std(dim=1))
+    mean, std = (tuple(round(value, 4) for value in statistic.tolist()) for statistic in statistics)
     decoder = Decoder(_spec(recipe, LatentSpace("bundled", mean, std)))
     decoder.load_state_dict(average["decoder"].state_dict())
     return Teacher("pretrained", decoder.eval().requires_grad_(False), encoder)

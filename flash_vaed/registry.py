@@ -1,7 +1,7 @@
 """One generic registry: a name in a config file becomes the class or function that carries it.
 
-A collision is an error, a miss suggests the nearest name, and `discover` imports every module of a package so that a new
-entry is one new file and no edit elsewhere.
+A collision is an error, a miss suggests the nearest name, and `discover` imports every module of a package so that a
+new entry is one new file and no edit elsewhere.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,13 @@ def save_snapshot(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_snapshot(path: Path) -> dict[str, Any] | None:
-    """The stored state, or None where there is none. A file that is not a plain snapshot is a `ValueError`; no code is run."""
+    """The stored state, or None where there is none. Anything but a snapshot is a `ValueError`; no code is run."""
     if not path.is_file():
         return None
     try:
-        return torch.load(path, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is not a readable snapshot ({error}); delete it to start over") from error
+        state = torch.load(path, weights_only=True)
+    except Exception as error:  # on a damaged file the reader raises whatever it trips over
+        raise ValueError(f"{path} is not a readable snapshot; delete it to start over") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} is not a snapshot but a {type(state).__name__}; delete it to start over")
+    return state

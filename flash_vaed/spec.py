@@ -47,8 +47,9 @@ class FrozenMapping(Mapping[K, V]):
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage: `num_blocks` residual blocks of width `channels`, then an optional upsampler to `out_channels` (None: `channels`).
+    """One stage: `num_blocks` residual blocks of width `channels`, then an optional upsampler to `out_channels`.
 
+    out_channels: None stands for `channels`.
     upsample: "none", "spatial" (H and W x2) or "spatiotemporal" (T x2 as well, except on the very first frame).
     attention: per-frame self-attention behind the first block.
     shortcut: "auto" puts a 1x1x1 convolution on the residual path only where the width changes; "always" everywhere.
@@ -72,7 +73,9 @@ class StagePlan:
         if self.shortcut not in SHORTCUTS:
             raise ValueError(f"shortcut is one of {', '.join(SHORTCUTS)}, not {self.shortcut!r}")
         if self.upsample == "none" and self.out_channels != self.channels:
-            raise ValueError(f"without an upsampler a stage leaves with its {self.channels} channels, not {self.out_channels}")
+            raise ValueError(
+                f"without an upsampler a stage leaves with its {self.channels} channels, not {self.out_channels}"
+            )
 
     @property
     def width_out(self) -> int:
@@ -85,8 +88,9 @@ class StagePlan:
 class LatentSpace:
     """Whose latents these are, and the per-channel statistics a diffusion model normalises them with.
 
-    `normalize` maps raw latents (as a VAE emits and takes them) to about unit scale; `denormalize` is its inverse. Both work in
-    float32 whatever the input's dtype (half-precision constants would round the latents) and return the input's dtype.
+    `normalize` maps raw latents (as a VAE emits and takes them) to about unit scale; `denormalize` is its inverse. Both
+    work in float32 whatever the input's dtype (half-precision constants would round the latents) and return the input's
+    dtype.
     """
 
     name: str
@@ -94,8 +98,12 @@ class LatentSpace:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        for statistic in ("mean", "std"):  # whole numbers and lists come from JSON files
+            object.__setattr__(self, statistic, tuple(float(value) for value in getattr(self, statistic)))
         if len(self.mean) != len(self.std) or not self.mean:
-            raise ValueError(f"latent space {self.name!r} needs as many means as deviations, not {len(self.mean)}, {len(self.std)}")
+            raise ValueError(
+                f"latent space {self.name!r} needs as many means as deviations, not {len(self.mean)}, {len(self.std)}"
+            )
         if min(self.std) <= 0:
             raise ValueError(f"latent space {self.name!r} has a deviation that is not positive: {min(self.std)}")
 
@@ -117,7 +125,8 @@ class LatentSpace:
         if z_NCthw.ndim != 5 or z_NCthw.shape[1] != self.channels:
             raise ValueError(f"{self.name} latents are (N, {self.channels}, t, h, w), not {tuple(z_NCthw.shape)}")
         like = z_NCthw.float()
-        return tuple(like.new_tensor(values).view(1, -1, 1, 1, 1) for values in (self.mean, self.std))  # type: ignore[return-value]
+        mean, std = (like.new_tensor(values).view(1, -1, 1, 1, 1) for values in (self.mean, self.std))
+        return mean, std
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,16 @@ class DecoderSpec:
         """Frames that `latents` latent frames decode to."""
         return self.temporal_scale * (latents - 1) + 1
 
+    def latent_shape(self, frames: int, height: int, width: int) -> tuple[int, int, int]:
+        """Latents (t, h, w) of a clip; a `ValueError` for frames or sides (pixels) that the grid cannot give."""
+        temporal, spatial = self.temporal_scale, self.spatial_scale
+        if frames < 1 or (frames - 1) % temporal or height % spatial or width % spatial or min(height, width) < 1:
+            raise ValueError(
+                f"{self.latents.name} latents are of {temporal} k + 1 frames with sides divisible by {spatial}, "
+                f"not {frames}x{height}x{width}"
+            )
+        return (frames - 1) // temporal + 1, height // spatial, width // spatial
+
     def width_in(self, stage: str) -> int:
         """Channels that enter `stage`."""
         names = list(self.stages)
@@ -178,18 +197,14 @@ class DecoderSpec:
     def from_json(cls, document: Mapping[str, Any]) -> DecoderSpec:
         """The spec written by `to_json`; unknown or missing keys are a `ValueError`."""
         try:
-            latents = dict(document["latents"])
-            return cls(
-                family=document["family"],
-                latents=LatentSpace(latents["name"], tuple(latents["mean"]), tuple(latents["std"])),
-                stages=FrozenMapping({name: StagePlan(**stage) for name, stage in document["stages"].items()}),
-                out_channels=document["out_channels"],
-            )
+            stages = {name: StagePlan(**stage) for name, stage in document["stages"].items()}
+            parts = {"latents": LatentSpace(**document["latents"]), "out_channels": document["out_channels"]}
+            return cls(**{**document, **parts, "stages": FrozenMapping(stages)})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a decoder spec: {error}") from error
 
     def fingerprint(self) -> str:
-        """Twelve hex digits of the canonical JSON: equal graphs, equal fingerprint. Stage order counts, key order does not."""
+        """Twelve hex digits of the canonical JSON, equal for equal graphs. Stage order counts, key order does not."""
         document = self.to_json()
         document["stages"] = list(document["stages"].items())
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]

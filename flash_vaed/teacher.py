@@ -22,7 +22,8 @@ BUNDLED = Path(__file__).parent / "assets" / "teacher"
 class Teacher:
     """`decoder` reads the raw latents that `encode` writes.
 
-    encoder: (N, 3, T, H, W) in [-1, 1] -> raw latents (N, C, t, h, w), deterministic (the posterior's mode, where there is one).
+    encoder: (N, 3, T, H, W) in [-1, 1] -> raw latents (N, C, t, h, w), deterministic (the posterior's mode, where there
+    is one).
     """
 
     name: str
@@ -32,12 +33,9 @@ class Teacher:
     @torch.no_grad()
     def encode(self, x_NCTHW: Tensor) -> Tensor:
         """Video in [-1, 1] -> raw latents, float32. T = 4 (t - 1) + 1; H and W multiples of the spatial scale."""
-        spec = self.decoder.spec
-        T, H, W = x_NCTHW.shape[2:]
-        if (T - 1) % spec.temporal_scale or H % spec.spatial_scale or W % spec.spatial_scale:
-            raise ValueError(
-                f"{self.name} takes {spec.temporal_scale} k + 1 frames with sides divisible by {spec.spatial_scale}, not {T}x{H}x{W}"
-            )
+        if x_NCTHW.ndim != 5:
+            raise ValueError(f"expected (N, 3, T, H, W) video, got {tuple(x_NCTHW.shape)}")
+        self.decoder.spec.latent_shape(*x_NCTHW.shape[2:])  # refuses what the latent grid cannot give
         return self.encoder(x_NCTHW)
 
     @property
@@ -46,5 +44,5 @@ class Teacher:
         digest = hashlib.sha256(self.decoder.spec.fingerprint().encode())
         for name, value in sorted(self.decoder.state_dict().items()):
             digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:12]

@@ -72,7 +72,8 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             bufsize=0,
         )
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.requests, self.answers = self.process.stdin, self.process.stdout
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.answers, selectors.EVENT_READ)

@@ -1,7 +1,7 @@
 """Speed, memory and cost of the student beside its teacher, each in a pass of its own.
 
-Both arms decode the same latents, with the same options, in one process and in turn. The latents are noise of unit scale:
-time and memory do not depend on what they show.
+Both arms decode the same latents, with the same options, in one process and in turn. The latents are noise of unit
+scale: time and memory do not depend on what they show.
 """
 
 from __future__ import annotations
@@ -35,16 +35,7 @@ def profile(bench: Workbench) -> Iterator[Row]:
 def timed_latents(bench: Workbench) -> Tensor:
     """The latents that are timed: one clip of `timing.frames` x `timing.height` x `timing.width`."""
     decoder, timing = bench.teacher.decoder.spec, bench.spec.timing
-    sides_fit = timing.height % decoder.spatial_scale == timing.width % decoder.spatial_scale == 0
-    if (timing.frames - 1) % decoder.temporal_scale or not sides_fit:
-        raise ValueError(
-            f"timing.frames must be {decoder.temporal_scale} k + 1 and its sides multiples of {decoder.spatial_scale} "
-            f"for {bench.teacher.name}, not {timing.frames} x {timing.height} x {timing.width}"
-        )
-    shape = (
-        1, decoder.latents.channels, (timing.frames - 1) // decoder.temporal_scale + 1,
-        timing.height // decoder.spatial_scale, timing.width // decoder.spatial_scale,
-    )  # fmt: skip
+    shape = (1, decoder.latents.channels, *decoder.latent_shape(timing.frames, timing.height, timing.width))
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     return decoder.latents.denormalize(noise).to(bench.device, bench.dtype)
 
@@ -80,9 +71,7 @@ def memory_rows(bench: Workbench, z_NCthw: Tensor) -> Iterator[Row]:
 
 
 def cost_rows(bench: Workbench) -> Iterator[Row]:
-    """Parameters and multiply-accumulates per output frame at the timed shape, in all and per stage, and the streaming
-    state, from the spec alone.
-    """
+    """Parameters and MACs per output frame at the timed shape, whole and per stage, and the streaming state's bytes."""
     timing = bench.spec.timing
     for arm, decoder in arms_of(bench).items():
         cost = decoder_cost(decoder.spec, timing.frames, timing.height, timing.width)

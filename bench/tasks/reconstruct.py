@@ -1,7 +1,8 @@
 """The main task: how well each arm gives real clips back, then what it costs.
 
-The teacher encodes each clip; both arms decode those latents. Every metric is taken frame by frame, against the source clip
-and against the teacher's plain float32 frames. A clip that cannot be read gives rows that say so; nothing takes its place.
+The teacher encodes each clip; both arms decode those latents. Every metric is taken frame by frame, against the
+source clip and against the teacher's plain float32 frames. A clip that cannot be read gives rows that say so; nothing
+takes its place.
 """
 
 from __future__ import annotations
@@ -77,8 +78,9 @@ def _frame_rows(
     per_frame = enumerate(values.tolist()) if values.ndim else [(None, float(values))]
     for frame, value in per_frame:
         yield measurement(
-            bench.run_id, arm, stored_as or metric.name, value, unit=metric.unit, higher_is_better=metric.higher_is_better,
-            metric_version=metric.version, against=against, clip=clip, frame=frame,
+            bench.run_id, arm, stored_as or metric.name, value, unit=metric.unit,
+            higher_is_better=metric.higher_is_better, metric_version=metric.version, against=against, clip=clip,
+            frame=frame,
         )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ class Finding:
 def main(argv: list[str]) -> int:
     parser = parser_of("doctor", __doc__)
     parser.add_argument(
-        "--results", default="results", metavar="DIR", help="the folder runs are stored in (default: results)"
+        "--results", default="results/local", metavar="DIR", help="where runs are stored (default: results/local)"
     )
     given = parser.parse_args(argv)
     findings = list(examine(Path(given.results)))

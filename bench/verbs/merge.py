@@ -16,7 +16,7 @@ def main(argv: list[str]) -> int:
     parser = parser_of("merge", __doc__)
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="a results folder to copy from")
     parser.add_argument(
-        "--results", default="results", metavar="DIR", help="the folder to copy into (default: results)"
+        "--results", default="results/local", metavar="DIR", help="the folder to copy into (default: results/local)"
     )
     given = parser.parse_args(argv)
     report = records.merge(given.folders, given.results)

@@ -2,8 +2,9 @@
 
   python -m bench pretrain                                 the recipe of the bundled teacher (conf/pretrain.yaml)
   python -m bench pretrain recipe.steps=500 out=quick      shorter, into the folder quick/
-  python -m bench pretrain data.source=folder data.root=/path/to/videos out=mine
-Use the result as any teacher: python -m bench run teacher.path=mine. Interrupted, the same command goes on from its snapshot.
+  python -m bench pretrain data=folder data.root=/path/to/videos out=mine
+Use the result as any teacher: python -m bench run teacher.path=mine.
+Interrupted, the same command goes on from its snapshot.
 """
 
 from __future__ import annotations

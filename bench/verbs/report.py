@@ -1,6 +1,6 @@
 """Print the tables of stored results; nothing is run.
 
-  python -m bench report                                   everything under results/
+  python -m bench report                                   everything under results/local/
   python -m bench report --study quickstart                one study
   python -m bench report --results a --results b --json    several folders, for programs
 Only runs on one kind of machine, judged in one way, share a table.
@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--study", metavar="NAME", help="show one study only")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of tables")
     given = parser.parse_args(argv)
-    results = analysis.load(given.results or ["results"])
+    results = analysis.load(given.results or ["results/local"])
     summary = analysis.summarise(results)
     for problem in results.problems:
         print(f"left out: {problem}", file=sys.stderr)

@@ -13,6 +13,8 @@ from bench.analysis.points import plan_colours
 from dashboard import state
 from dashboard.data import Board, choose_folders, code, csv_bytes, load_board
 
+TITLE = "Pareto front"
+
 SHOWN = ["label", "study", "plan", "ratio", "criterion", "phases"]
 NUMBERS = [
     "speedup",

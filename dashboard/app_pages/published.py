@@ -7,6 +7,8 @@ import streamlit as st
 from bench.analysis.published import load_published, published_table
 from dashboard.data import choose_folders, code
 
+TITLE = "Published numbers"
+
 
 def show() -> None:
     """The page, top to bottom."""

@@ -42,6 +42,8 @@ class DistilRecipe:
     def __post_init__(self) -> None:
         for name in self.phases:
             PHASES.get(name)
+        if len(set(self.phases)) < len(self.phases):
+            raise ValueError(f"every phase comes once, not {', '.join(self.phases)}")
         if self.phases and self.steps < len(self.phases):
             raise ValueError(f"{len(self.phases)} phases need at least as many steps, not {self.steps}")
 
@@ -82,7 +84,9 @@ def distil(
             terms = phase.terms(Lesson(teacher.decoder, x, teacher.encode(x)), step / steps)
             loss = torch.stack(list(terms.values())).sum()
             if not torch.isfinite(loss):
-                raise FloatingPointError(f"the loss is {loss.item()} at step {step} of phase {name}; lower lr ({recipe.lr})")
+                raise FloatingPointError(
+                    f"the loss is {loss.item()} at step {step} of phase {name}; lower lr ({recipe.lr})"
+                )
             loss.backward()
             optimizer.step(cosine_rate(done, recipe.steps, WARMUP))
             if step % LOG_STRIDE == 0 or step == steps - 1:

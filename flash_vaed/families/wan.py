@@ -1,7 +1,7 @@
-"""The Wan 2.1 decoder family: causal, RMS-normed residual blocks, per-frame attention, first frame outside time upsampling.
+"""The Wan 2.1 decoder family: causal residual blocks, per-frame attention, first frame outside time upsampling.
 
-Facts from Wan-Video/Wan2.1 and diffusers' `AutoencoderKLWan`. Space is padded with zeros, time with the past (zeros at the
-start). The first latent skips every temporal upsampler and gives one frame; each later latent gives four.
+Facts from Wan-Video/Wan2.1 and diffusers' `AutoencoderKLWan`. Space is padded with zeros, time with the past (zeros at
+the start). The first latent skips every temporal upsampler and gives one frame; each later latent gives four.
 
 Legend: N batch, C channels, T frames, H W pixels of the stage at hand.
 """
@@ -48,7 +48,9 @@ def wan_spec(
     """
     widths = [base_channels * m for m in reversed(multipliers)]
     if len(time_upsample) != len(widths) - 1:
-        raise ValueError(f"{len(widths)} up stages need {len(widths) - 1} time_upsample flags, not {len(time_upsample)}")
+        raise ValueError(
+            f"{len(widths)} up stages need {len(widths) - 1} time_upsample flags, not {len(time_upsample)}"
+        )
     stages = {"mid": StagePlan("causal_conv3d", widths[0], num_blocks=2, attention=True)}
     for i, width in enumerate(widths):
         last = i == len(widths) - 1
@@ -88,7 +90,7 @@ class Pointwise(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """norm, SiLU, conv, norm, SiLU, conv, plus the input (through a 1x1x1 where widths differ or the plan asks for it)."""
+    """norm, SiLU, conv, norm, SiLU, conv, plus the input (through a 1x1x1 where widths differ or the plan says so)."""
 
     def __init__(self, in_channels: int, plan: StagePlan) -> None:
         super().__init__()

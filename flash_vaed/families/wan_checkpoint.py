@@ -17,7 +17,12 @@ def spec_from_diffusers(config: Mapping[str, Any]) -> DecoderSpec:
     Wan 2.2 layouts (residual up blocks, patched pixels) are a `ValueError`.
     """
     if config.get("is_residual") or config.get("patch_size"):
-        raise ValueError("this AutoencoderKLWan has Wan 2.2's residual up blocks or patched output; only Wan 2.1's layout is read")
+        raise ValueError(
+            "this AutoencoderKLWan has Wan 2.2's residual up blocks or patched output; only Wan 2.1's layout is read"
+        )
+    means = len(config["latents_mean"])
+    if means != config["z_dim"]:
+        raise ValueError(f"z_dim is {config['z_dim']}, but latents_mean has {means} values")
     name = "wan2.1" if config["z_dim"] == 16 else f"wan-{config['z_dim']}ch"
     return wan_spec(
         base_channels=config.get("decoder_base_dim") or config["base_dim"],
@@ -29,7 +34,7 @@ def spec_from_diffusers(config: Mapping[str, Any]) -> DecoderSpec:
 
 
 def weights_from_diffusers(weights: Mapping[str, Tensor], spec: DecoderSpec) -> dict[str, Tensor]:
-    """Decoder weights under this project's names. Keys outside the decoder are left out; unknown ones keep their name."""
+    """Decoder weights under this project's names. Other keys than the decoder's are dropped, unknown ones kept."""
     renamed = {}
     for key, value in weights.items():
         if key.startswith(("encoder.", "quant_conv.")):

@@ -18,8 +18,8 @@ class Depthwise3d(Operator):
         super().__init__(in_channels, out_channels)
         depthwise = nn.Conv3d(in_channels, in_channels, 3, groups=in_channels)  # both for their initialisation
         pointwise = nn.Conv3d(in_channels, out_channels, 1)
-        self.depthwise_weight, self.depthwise_bias = depthwise.weight, depthwise.bias
-        self.pointwise_weight, self.pointwise_bias = pointwise.weight, pointwise.bias
+        self.depthwise_weight, self.depthwise_bias = depthwise.parameters()
+        self.pointwise_weight, self.pointwise_bias = pointwise.parameters()
 
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
         filtered = self._filter(stream.extend(self.slot, x_NCTHW, 2))

@@ -5,4 +5,4 @@ from flash_vaed.pruning.criteria import CRITERIA
 from flash_vaed.pruning.plan import CompressionPlan, StageEdit
 from flash_vaed.pruning.statistics import Statistics, calibrate
 
-__all__ = ["CRITERIA", "CompressionPlan", "Compressed", "StageEdit", "Statistics", "calibrate", "compress"]
+__all__ = ["CRITERIA", "Compressed", "CompressionPlan", "StageEdit", "Statistics", "calibrate", "compress"]

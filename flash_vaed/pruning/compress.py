@@ -29,7 +29,8 @@ Kept = Mapping[str, list[int]]  # site name -> teacher channels that stay, ascen
 class Compressed:
     """A student and what its channels stand for.
 
-    kept: per site, the teacher channel behind each student channel. r2: per pruned site, the share of variance they rebuild.
+    kept: per site, the teacher channel behind each student channel. r2: per pruned site, the share of variance they
+    rebuild.
     """
 
     decoder: Decoder
@@ -42,8 +43,8 @@ def compress(
 ) -> Compressed:
     """Build the student that `plan` asks for, ready to be distilled.
 
-    latents: raw calibration latents, each (N, C, t, h, w), all of one size. statistics: from `calibrate`, if already at hand.
-    With a plan that changes nothing the student equals the teacher bit for bit.
+    latents: raw calibration latents, each (N, C, t, h, w), all of one size. statistics: from `calibrate`, if already at
+    hand. With a plan that changes nothing the student equals the teacher bit for bit.
     """
     spec = student_spec(teacher.spec, plan)
     statistics = statistics if statistics is not None else calibrate(teacher, latents)
@@ -65,8 +66,10 @@ def choose(teacher: Decoder, stages: Mapping[str, Any], plan: CompressionPlan, s
     names = list(stages)
     kept = {}
     for site in sites(teacher.spec).values():
-        previous = names[names.index(site.stage) - 1]
-        width = stages[previous].width_out if site.name.endswith(".in") else stages[site.stage].channels
+        position = names.index(site.stage)
+        width = stages[site.stage].channels
+        if site.name.endswith(".in"):  # what the stage before hands over; the entry keeps its channels
+            width = stages[names[position - 1]].width_out if position else site.channels
         if width == site.channels:
             kept[site.name] = list(range(width))
             continue
@@ -113,19 +116,22 @@ def _copy_weights(student: Decoder, teacher: Decoder, kept: Kept, statistics: St
     slicer = _Slicer(kept, statistics)
     spec = teacher.spec
     student.entry.load_state_dict(teacher.entry.state_dict())
-    for name, stage in student.stages.items():
+    for name in spec.stages:
+        stage: Any = student.stages[name]
         source: Any = teacher.stages[name]
         stream = f"{name}.stream"
-        for b, (block, original) in enumerate(zip(stage.blocks, source.blocks, strict=True)):
+        for b, (block, theirs) in enumerate(zip(stage.blocks, source.blocks, strict=True)):
             reads = way_in(spec, name) if b == 0 else stream
-            _copy_block(block, original, slicer, reads, inner(name, b), stream)
+            _copy_block(block, theirs, slicer, reads, inner(name, b), stream)
         if stage.attention is not None:
             stage.attention.load_state_dict(source.attention.state_dict())
         if stage.upsampler is not None:
             _copy_upsampler(stage.upsampler, source.upsampler, slicer, stream, way_out(spec, name))
     last = way_out(spec, list(spec.stages)[-1])
-    student.head.norm.gamma.copy_(slicer.gain(teacher.head.norm.gamma, last))
-    _copy_operator(student.head.conv, teacher.head.conv, list(range(spec.out_channels)), kept[last])
+    head: Any = student.head
+    original: Any = teacher.head
+    head.norm.gamma.copy_(slicer.gain(original.norm.gamma, last))
+    _copy_operator(head.conv, original.conv, list(range(spec.out_channels)), kept[last])
 
 
 def _copy_block(block: Any, original: Any, slicer: _Slicer, reads: str, middle: str, writes: str) -> None:
@@ -155,7 +161,7 @@ def _copy_upsampler(upsampler: Any, original: Any, slicer: _Slicer, reads: str, 
 def _copy_operator(target: Operator, source: Operator, rows: list[int], columns: list[int]) -> None:
     """Slice a convolution; a dense one also starts any other operator."""
     weight, bias = getattr(source, "weight", None), getattr(source, "bias", None)
-    if weight is None or weight.ndim != 5:
+    if weight is None or bias is None or weight.ndim != 5:
         if type(target) is not type(source) or (len(rows), len(columns)) != (source.out_channels, source.in_channels):
             raise ValueError(f"only a dense causal_conv3d can be sliced or replaced, not {type(source).__name__}")
         target.load_state_dict(source.state_dict())

@@ -14,7 +14,7 @@ SCALINGS = ("total", "mean")
 
 @dataclass(frozen=True)
 class StageEdit:
-    """`operator`: its convolutions' new kind (None keeps them). `prune`: whether the plan's ratio applies to its width."""
+    """`operator`: its convolutions' new kind (None keeps them). `prune`: whether the ratio applies to its width."""
 
     operator: str | None = None
     prune: bool = False
@@ -79,7 +79,8 @@ def student_spec(teacher: DecoderSpec, plan: CompressionPlan) -> DecoderSpec:
         )
     spec = dataclasses.replace(teacher, stages=FrozenMapping(stages))
     for name in names:
-        if (spec.width_in(name) == spec.stages[name].channels) != (teacher.width_in(name) == teacher.stages[name].channels):
+        ours, theirs = (s.width_in(name) == s.stages[name].channels for s in (spec, teacher))
+        if ours != theirs:
             raise ValueError(f"ratio {plan.ratio:g} is too small for stage {name}: its widths would fall together")
     return spec
 

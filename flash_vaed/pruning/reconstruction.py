@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def reconstruction(covariance_CC: Tensor, kept: list[int], ridge: float = 1e-6) -> Tensor:
-    """W (k, C): all channels from the kept ones, x_hat = W^T (x_kept - mean_kept) + mean. Kept channels map to themselves."""
+    """W (k, C): all channels from the kept ones, x_hat = W^T (x_kept - mean_kept) + mean; kept ones stay themselves."""
     covariance = covariance_CC.double()
     load = ridge * torch.trace(covariance) / len(covariance)
     inner = covariance[kept][:, kept] + load * torch.eye(len(kept), dtype=torch.float64)

@@ -1,10 +1,11 @@
 """Refit changed layers in closed form, in execution order, each on what the student really sees.
 
-One ridge regression per layer does channel reconstruction, the collapse of 3D kernels, error compensation and the bias at
-once. Its target is the teacher's output at the same place, kept channels only; its prior is the sliced start, so a layer with
-few samples stays near it. Frame 0 has no past and is left out of the fit.
+One ridge regression per layer does channel reconstruction, the collapse of 3D kernels, error compensation and the bias
+at once. Its target is the teacher's output at the same place, kept channels only; its prior is the sliced start, so a
+layer with few samples stays near it. Frame 0 has no past and is left out of the fit.
 
-Blocks are taken to have `norm1 conv1 norm2 conv2 shortcut`, stages `blocks attention upsampler`, as every family here has.
+Blocks are taken to have `norm1 conv1 norm2 conv2 shortcut`, stages `blocks attention upsampler`, as every family here
+has.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from flash_vaed.decoder import Decoder
 from flash_vaed.operators.base import Index, Operator, sample_positions
 from flash_vaed.pruning.sites import inner, way_in, way_out
-from flash_vaed.state import DecoderState, Stream
+from flash_vaed.state import Stream
 
 POSITIONS = 12288  # samples per regression
 RIDGE = 1e-3  # pull towards the sliced start, relative to the mean regressor variance
@@ -32,21 +33,22 @@ def refit(
     """Refit, in place, every convolution of `student` whose operator or width differs from the teacher's."""
     z = torch.cat(list(latents))
     generator = torch.Generator().manual_seed(seed)
-    x = x_teacher = teacher.entry(z, _fresh())
+    x = x_teacher = teacher.entry(z, Stream.fresh())
     for name, stage in student.stages.items():
         taps, out_teacher = _tapped(teacher.stages[name], x_teacher)
         same_width = student.spec.width_in(name) == teacher.spec.width_in(name)
         if student.spec.stages[name] == teacher.spec.stages[name] and same_width:
-            x = stage(x, _fresh())
+            x = stage(x, Stream.fresh())
         else:
             x = _refit_stage(name, stage, x, teacher, x_teacher, taps, kept, generator)
         x_teacher = out_teacher
     last = kept[way_out(teacher.spec, list(teacher.spec.stages)[-1])]
     if len(last) < x_teacher.shape[1]:
-        _match_gain(student.head.norm, x, teacher.head.norm, x_teacher, last)
-        activated = F.silu(student.head.norm(x))
-        target = teacher.head(x_teacher, _fresh())
-        solve(student.head.conv, activated, target, _positions(target, generator))
+        head: Any = student.head
+        original: Any = teacher.head
+        _match_gain(head.norm, x, original.norm, x_teacher, last)
+        target = original(x_teacher, Stream.fresh())
+        solve(head.conv, F.silu(head.norm(x)), target, _positions(target, generator))
 
 
 def _refit_stage(
@@ -65,27 +67,34 @@ def _refit_stage(
         reads, middle = kept[way_in(teacher.spec, name)] if b == 0 else stream, kept[inner(name, b)]
         inside, behind = taps[f"blocks.{b}.conv1"], taps[f"blocks.{b}"]
         index = _positions(behind, generator)
-        _match_gain(block.norm1, x, original.norm1, x_teacher, reads)
-        activated = F.silu(block.norm1(x))
-        solve(block.conv1, activated, inside[:, middle], index)
-        y = block.conv1(activated, _fresh())
-        _match_gain(block.norm2, y, original.norm2, inside, middle)
-        activated = F.silu(block.norm2(y))
-        if isinstance(block.shortcut, nn.Identity):
-            solve(block.conv2, activated, behind[:, stream] - x, index)
-        else:
-            _solve_with_shortcut(block, activated, x, behind[:, stream], index)
-        x, x_teacher = block(x, _fresh()), behind
+        if not (_equal(block, original) and torch.equal(x, x_teacher)):  # else there is nothing to fit
+            _match_gain(block.norm1, x, original.norm1, x_teacher, reads)
+            _refit_block(block, original, x, inside, middle, behind[:, stream], index)
+        x, x_teacher = block(x, Stream.fresh()), behind
         if b == 0 and stage.attention is not None:
             x, x_teacher = stage.attention(x), taps["attention"]
     if stage.upsampler is None:
         return x
     writes = kept[way_out(teacher.spec, name)]
     if (len(stream), len(writes)) != (source.upsampler.conv.in_channels, source.upsampler.conv.out_channels):
-        enlarged = stage.upsampler.enlarge(x, _fresh())
+        enlarged = stage.upsampler.enlarge(x, Stream.fresh())
         target = taps["upsampler"][:, writes]
         solve(stage.upsampler.conv, enlarged, target, _positions(target, generator))
-    return stage.upsampler(x, _fresh())
+    return stage.upsampler(x, Stream.fresh())
+
+
+def _refit_block(
+    block: Any, original: Any, x: Tensor, inside: Tensor, middle: list[int], target: Tensor, index: Index
+) -> None:
+    activated = F.silu(block.norm1(x))
+    solve(block.conv1, activated, inside[:, middle], index)
+    y = block.conv1(activated, Stream.fresh())
+    _match_gain(block.norm2, y, original.norm2, inside, middle)
+    activated = F.silu(block.norm2(y))
+    if isinstance(block.shortcut, nn.Identity):
+        solve(block.conv2, activated, target - x, index)
+    else:
+        _solve_with_shortcut(block, activated, x, target, index)
 
 
 def solve(operator: Operator, x_NCTHW: Tensor, target_NOTHW: Tensor, index: Index) -> None:
@@ -122,10 +131,16 @@ def ridge(columns_PK: Tensor, target_PO: Tensor, prior_KO: Tensor, strength: flo
 
 def _match_gain(norm: Any, x: Tensor, original: Any, x_teacher: Tensor, channels: list[int]) -> None:
     """The gain per channel that brings the student's normalised values closest to the teacher's."""
-    target = (original(x_teacher))[:, channels]
+    target = original(x_teacher)[:, channels]
     value = norm.unit(x)
     axes = (0, 2, 3, 4)
     norm.gamma.copy_((value * target).sum(axes) / value.square().sum(axes).clamp_min(1e-12))
+
+
+def _equal(module: nn.Module, other: nn.Module) -> bool:
+    """Whether two modules hold the same tensors under the same names."""
+    ours, theirs = module.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def _tapped(stage: nn.Module, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -137,7 +152,7 @@ def _tapped(stage: nn.Module, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         if path in ("attention", "upsampler") or path.endswith("conv1") or path.removeprefix("blocks.").isdigit()
     ]
     try:
-        return taps, stage(x, _fresh())
+        return taps, stage(x, Stream.fresh())
     finally:
         for hook in hooks:
             hook.remove()
@@ -150,7 +165,3 @@ def _positions(like_NCTHW: Tensor, generator: torch.Generator) -> Index:
 def _at(x_NCTHW: Tensor, index: Index) -> Tensor:
     n, t, y, x = index
     return x_NCTHW[n, :, t, y, x]
-
-
-def _fresh() -> Stream:
-    return Stream(DecoderState())

@@ -1,7 +1,8 @@
 """Where channels can go: the tensors that must be cut together, derived from the spec, never traced.
 
-Per stage: the stream (the residual blocks' shared sum, one subset per stage, so that shortcuts stay identities), the way in
-(what the previous stage hands over; part of the stream where no projection lies between) and the inside of each block.
+Per stage: the stream (the residual blocks' shared sum, one subset per stage, so that shortcuts stay identities), the
+way in (what the previous stage hands over; part of the stream where no projection lies between) and the inside of each
+block.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def sites(spec: DecoderSpec) -> dict[str, Site]:
     previous = "entry"
     for stage, plan in spec.stages.items():
         blocks = tuple(f"stages.{stage}.blocks.{b}" for b in range(plan.num_blocks))
-        entering = (previous,)
+        entering: tuple[str, ...] = (previous,)
         if way_in(spec, stage) == f"{stage}.in":
             found.append(Site(f"{stage}.in", stage, spec.width_in(stage), entering))
             entering = ()

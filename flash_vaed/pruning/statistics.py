@@ -1,12 +1,12 @@
 """First and second moments of every site's channels, from real latents: what the criteria read.
 
-Accumulated in float64 from sampled positions, one clip at a time, so memory does not grow with the data. One pass serves every
-ratio and every criterion.
+Accumulated in float64 from sampled positions, one clip at a time, so memory does not grow with the data. One pass
+serves every ratio and every criterion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from flash_vaed.decoder import Decoder
 from flash_vaed.operators.base import sample_positions
 from flash_vaed.pruning.sites import sites
+from flash_vaed.spec import FrozenMapping
 
 
 @dataclass(frozen=True)
@@ -25,20 +26,8 @@ class Moments:
     covariance: Tensor
 
 
-class Statistics(Mapping[str, Moments]):
+class Statistics(FrozenMapping[str, Moments]):
     """Moments by site name."""
-
-    def __init__(self, moments: Mapping[str, Moments]) -> None:
-        self._moments = dict(moments)
-
-    def __getitem__(self, site: str) -> Moments:
-        return self._moments[site]
-
-    def __iter__(self):  # noqa: ANN204
-        return iter(self._moments)
-
-    def __len__(self) -> int:
-        return len(self._moments)
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Flat, for safetensors; `from_tensors` is the inverse."""
@@ -52,7 +41,7 @@ class Statistics(Mapping[str, Moments]):
 
 
 class _Accumulator:
-    """Pools taps of one site. Each tap's covariance is divided by its trace before pooling, so no tap drowns another."""
+    """Pools taps of one site. Each tap's covariance is divided by its trace first, so that no tap drowns another."""
 
     def __init__(self) -> None:
         self.taps: dict[str, tuple[int, Tensor, Tensor]] = {}
@@ -77,13 +66,13 @@ class _Accumulator:
 
 @torch.no_grad()
 def calibrate(decoder: Decoder, latents: Iterable[Tensor], positions: int = 4096, seed: int = 0) -> Statistics:
-    """Moments of every site over raw `latents` (each (N, C, t, h, w)), from `positions` sampled positions per tap and clip."""
+    """Moments of every site over raw `latents`, each (N, C, t, h, w), from `positions` positions per tap and clip."""
     generator = torch.Generator().manual_seed(seed)
     accumulators = {name: _Accumulator() for name in sites(decoder.spec)}
     modules = dict(decoder.named_modules())
     hooks = []
 
-    def remember(site: str, tap: str):  # noqa: ANN202
+    def remember(site: str, tap: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
             n, t, y, x = sample_positions(output.shape, positions, generator, first_frame=0)
             accumulators[site].add(tap, output[n, :, t, y, x])

@@ -58,7 +58,9 @@ def test_a_torn_file_is_made_again_with_a_warning(cache, warnings, keep):
     path.write_bytes(data[: int(len(data) * keep)])
     again = cache.fetch("kind", KEY, artefact)
     assert torch.equal(again.tensors["b"], artefact().tensors["b"])
-    assert len(warnings) == 1 and path.name in warnings[0] and "\n" not in warnings[0]
+    assert len(warnings) == 1
+    assert path.name in warnings[0]
+    assert "\n" not in warnings[0]
     cache.fetch("kind", KEY, refuse)
 
 
@@ -69,7 +71,8 @@ def test_every_flipped_byte_is_noticed(cache, warnings):
     for position in range(0, len(data), 7):
         path.write_bytes(data[:position] + bytes([data[position] ^ 0x55]) + data[position + 1 :])
         read = cache.fetch("kind", KEY, artefact)
-        assert torch.equal(read.tensors["b"], artefact().tensors["b"]) and read.document == {"names": ["x"]}
+        assert torch.equal(read.tensors["b"], artefact().tensors["b"])
+        assert read.document == {"names": ["x"]}
 
 
 def test_a_huge_header_length_is_refused_without_reading_on(cache, warnings):
@@ -94,7 +97,7 @@ def test_a_kill_before_the_rename_leaves_no_artefact(cache, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="paths.cache"):
+    with pytest.raises(ValueError, match="set paths"):
         Cache(tmp_path / "file", print).fetch("kind", KEY, artefact)
 
 

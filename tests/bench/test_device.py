@@ -14,7 +14,8 @@ from bench.device import detect, git_state, package_versions, usable_cores, warn
 def test_device_id_is_stable_and_independent_of_load_and_host():
     first = detect("cpu")
     assert first.device_id == detect("cpu").device_id
-    assert first.device_id.startswith("cpu-") and first.facts["cores"] == usable_cores()
+    assert first.device_id.startswith("cpu-")
+    assert first.facts["cores"] == usable_cores()
     json.dumps(first.facts)
 
 
@@ -26,7 +27,7 @@ def test_fewer_threads_are_another_device():
 
 @pytest.mark.parametrize("threads", [0, 10_000])
 def test_impossible_thread_counts_are_refused(threads):
-    with pytest.raises(ValueError, match="device.threads"):
+    with pytest.raises(ValueError, match="is not possible"):
         detect("cpu", threads)
 
 
@@ -40,7 +41,8 @@ def test_an_absent_gpu_is_refused_never_replaced(monkeypatch):
 def test_a_gpu_is_described_by_its_model(monkeypatch):
     monkeypatch.setattr(device, "_gpu", lambda: {"name": "NVIDIA X", "capability": "9.0", "memory_bytes": 1})
     found = detect("auto")
-    assert (found.kind, found.name) == ("cuda", "NVIDIA X") and found.device_id != detect("cpu").device_id
+    assert (found.kind, found.name) == ("cuda", "NVIDIA X")
+    assert found.device_id != detect("cpu").device_id
 
 
 def test_unknown_kind_lists_the_known():
@@ -59,7 +61,8 @@ def test_a_busy_machine_and_a_slow_governor_are_said():
 def test_versions_name_absent_packages(monkeypatch):
     monkeypatch.setattr(device, "PACKAGES", ("torch", "no-such-package"))
     versions = package_versions()
-    assert versions["no-such-package"] == "absent" and versions["torch"] != "absent"
+    assert versions["no-such-package"] == "absent"
+    assert versions["torch"] != "absent"
 
 
 def test_git_state_is_unknown_outside_a_repository_and_sees_changes(tmp_path):
@@ -70,6 +73,7 @@ def test_git_state_is_unknown_outside_a_repository_and_sees_changes(tmp_path):
     subprocess.run([*git, "add", "file"], check=True)
     subprocess.run([*git, "commit", "-qm", "x"], check=True)
     sha, dirty = git_state(tmp_path)
-    assert len(sha) == 40 and dirty is False
+    assert len(sha) == 40
+    assert dirty is False
     (tmp_path / "file").write_text("2")
     assert git_state(tmp_path) == (sha, True)

@@ -52,7 +52,8 @@ def test_value_messages_and_log_come_back_from_another_process(call):
 def test_every_way_to_fail_has_a_status_and_one_line(call, job, status, words):
     outcome = call(targets.fail, job)
     assert outcome.status == status
-    assert words in outcome.error and "\n" not in outcome.error
+    assert words in outcome.error
+    assert "\n" not in outcome.error
     assert f"about to fail: {job}" in (outcome.log_tail if job not in ("segfault",) else f"about to fail: {job}")
 
 
@@ -61,7 +62,8 @@ def test_a_hang_is_stopped_at_its_time_with_everything_it_started(call):
     messages = []
     start_s = time.monotonic()
     outcome = call(targets.hang_with_helper, "", timeout_s=2.0, on_message=messages.append)
-    assert outcome.status == "timeout" and "2 s" in outcome.error
+    assert outcome.status == "timeout"
+    assert "2 s" in outcome.error
     assert time.monotonic() - start_s < 2.0 + isolate.GRACE_S - 1.0
     for pid in messages[0].values():
         _wait_until(lambda pid=pid: not _alive(pid))
@@ -102,7 +104,8 @@ def test_a_killed_parent_takes_its_run_with_it(tmp_path):
     )
     assert parent.stdout is not None
     pids = [int(word) for word in parent.stdout.readline().split()]
-    assert len(pids) == 2 and all(map(_alive, pids))
+    assert len(pids) == 2
+    assert all(map(_alive, pids))
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     for pid in pids:

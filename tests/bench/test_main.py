@@ -52,8 +52,11 @@ def test_a_mistake_is_one_line_and_code_2(argv, words, capsys, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     assert main(argv) == 2
     shown = capsys.readouterr()
-    assert words in shown.err and shown.err.startswith("error: ") and shown.err.count("\n") == 1
-    assert not shown.out and not list(tmp_path.iterdir())
+    assert words in shown.err
+    assert shown.err.startswith("error: ")
+    assert shown.err.count("\n") == 1
+    assert not shown.out
+    assert not list(tmp_path.iterdir())
 
 
 def test_show_prints_the_plan_and_runs_nothing(capsys, tmp_path, monkeypatch):
@@ -75,11 +78,12 @@ def test_the_module_can_be_run_from_anywhere(tmp_path):
         text=True,
         check=False,
     )
-    assert done.returncode == 2 and "did you mean 'report'" in done.stderr
+    assert done.returncode == 2
+    assert "did you mean 'report'" in done.stderr
 
 
 def test_report_needs_no_torch(tmp_path):
-    code = "import sys; from bench.__main__ import main; main(['report', '--results', '.']); sys.exit('torch' in sys.modules)"
+    code = "import sys, bench.__main__ as m; m.main(['report', '--results', '.']); sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
@@ -104,4 +108,5 @@ def test_doctor_reports_what_is_missing(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "load_teacher", absent)
     assert main(["doctor", "--results", str(tmp_path)]) == 1
     out = capsys.readouterr().out
-    assert "missing  teacher" in out and "not ready: teacher" in out
+    assert "missing  teacher" in out
+    assert "not ready: teacher" in out

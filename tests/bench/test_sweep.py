@@ -70,9 +70,11 @@ def test_the_row_says_what_was_asked_where_and_by_what(tmp_path):
     row = records.read(tmp_path / "results")[0].iloc[0]
     assert (row["study"], row["label"], row["command"]) == (asked.spec.study, asked.label, asked.command)
     assert json.loads(row["spec_json"]) == asked.spec.to_json()
-    assert row["protocol_id"] == asked.spec.protocol_id() and row["run_id"] == done.run_id
+    assert row["protocol_id"] == asked.spec.protocol_id()
+    assert row["run_id"] == done.run_id
     assert done.run_id == asked.spec.run_id(row["device_id"])
-    assert json.loads(row["device_json"])["cores"] >= 1 and "torch" in json.loads(row["packages_json"])
+    assert json.loads(row["device_json"])["cores"] >= 1
+    assert "torch" in json.loads(row["packages_json"])
     assert messages == [{"step": "measuring"}]
 
 
@@ -101,7 +103,9 @@ def test_a_sweep_killed_at_a_random_moment_resumes_and_repeats_nothing(tmp_path,
     statuses = sweep.communicate(timeout=60)[0].split()
     assert sorted(statuses) == sorted([STORED] * len(kept) + ["ok"] * (count - len(kept)))
     runs, measurements, problems = records.read(tmp_path / "results")
-    assert not problems and len(runs) == count and runs["run_id"].is_unique
+    assert not problems
+    assert len(runs) == count
+    assert runs["run_id"].is_unique
     assert sorted(measurements["value"]) == list(range(count))
     assert kept.items() <= _finished(tmp_path).items()
 

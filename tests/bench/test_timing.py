@@ -43,7 +43,8 @@ def test_warm_up_goes_by_time_and_is_not_stored():
     clock = FakeClock()
     plan = TimingPlan(warmup_s=3.0, min_blocks=1, max_blocks=1, max_seconds=0.0)
     samples = interleaved({"slow": clock.arm("slow", 2.0), "fast": clock.arm("fast", 0.5)}, plan, clock=clock)
-    assert clock.calls[:2] == ["slow"] * 2 and clock.calls[2:8] == ["fast"] * 6
+    assert clock.calls[:2] == ["slow"] * 2
+    assert clock.calls[2:8] == ["fast"] * 6
     assert len(samples) == 4
 
 

@@ -48,14 +48,16 @@ def test_the_page_shows_figure_and_table(tmp_path):
     page = open_page(quickstart(tmp_path))
     assert [page.selectbox(key=key).value for key in ("group", "x", "y")] == ["cpu-a / p1", "speedup", "psnr_source"]
     assert list(table(page)["label"])[:2] == ["teacher", "2D only"], "best quality first"
-    assert list(table(page)["front"]).count("*") == 7 and len(table(page)) == 11
+    assert list(table(page)["front"]).count("*") == 7
+    assert len(table(page)) == 11
     assert len(page.get("plotly_chart")) == 1
 
 
 def test_axes_can_be_chosen_and_go_into_the_url(tmp_path):
     page = open_page(quickstart(tmp_path))
     options = page.selectbox(key="y").options
-    assert "SSIM against teacher" in options and not any("LPIPS" in option for option in options), "nothing measured"
+    assert "SSIM against teacher" in options
+    assert not any("LPIPS" in option for option in options), "nothing measured"
     page.selectbox(key="x").select("decode_time_ms")
     page.selectbox(key="y").select("ssim_teacher")
     run(page)
@@ -66,13 +68,15 @@ def test_axes_can_be_chosen_and_go_into_the_url(tmp_path):
 
 def test_a_url_with_nonsense_falls_back_to_the_default(tmp_path):
     page = open_page(quickstart(tmp_path), x="mood", y="<script>", group="nowhere / p9", study=["none"])
-    assert page.selectbox(key="x").value == "speedup" and page.multiselect(key="study").value == ["quickstart"]
+    assert page.selectbox(key="x").value == "speedup"
+    assert page.multiselect(key="study").value == ["quickstart"]
 
 
 def test_only_one_device_and_protocol_is_shown(tmp_path):
     store(tmp_path, make_run("a"), make_run("b"), make_run("c", device_id="gpu"), make_run("d", protocol_id="p2"))
     page = open_page(tmp_path)
-    assert list(table(page)["label"]) == ["a", "b"] and len(page.selectbox(key="group").options) == 3
+    assert list(table(page)["label"]) == ["a", "b"]
+    assert len(page.selectbox(key="group").options) == 3
     page.selectbox(key="group").select("gpu / p1")
     assert list(table(run(page))["label"]) == ["c"]
 
@@ -87,13 +91,15 @@ def test_studies_filter_the_points(tmp_path):
 
 def test_failed_runs_and_missing_metrics_are_said(tmp_path):
     page = open_page(quickstart(tmp_path))
-    assert "1 run(s) failed" in said(page) and "no AlexNet weights" in said(page)
+    assert "1 run(s) failed" in said(page)
+    assert "no AlexNet weights" in said(page)
     assert list(page.dataframe[1].value["error"]) == ["out of memory, 2.1 GB asked"]
 
 
 def test_only_failures_is_a_message(tmp_path):
     page = open_page(store(tmp_path, make_run("r", status="crashed", error="signal 11")))
-    assert "No finished run" in said(page) and list(page.dataframe[0].value["error"]) == ["signal 11"]
+    assert "No finished run" in said(page)
+    assert list(page.dataframe[0].value["error"]) == ["signal 11"]
 
 
 def test_speed_without_quality_is_a_message(tmp_path):
@@ -102,7 +108,9 @@ def test_speed_without_quality_is_a_message(tmp_path):
 
 def test_a_missing_folder_is_a_message(tmp_path):
     page = open_page(tmp_path / "absent")
-    assert "does not exist" in said(page) and "absent" in said(page) and not page.dataframe
+    assert "does not exist" in said(page)
+    assert "absent" in said(page)
+    assert not page.dataframe
 
 
 def test_an_empty_folder_says_how_to_start(tmp_path):
@@ -118,7 +126,8 @@ def test_a_torn_file_is_named_and_the_good_runs_shown(tmp_path):
     path = folder / "runs" / "torn.parquet"
     path.write_bytes(path.read_bytes()[:100])
     page = open_page(folder)
-    assert "1 file(s) could not be read" in said(page) and str(path) in said(page)
+    assert "1 file(s) could not be read" in said(page)
+    assert str(path) in said(page)
     assert list(table(page)["label"]) == ["good"]
 
 
@@ -152,7 +161,9 @@ def test_stored_text_is_never_markup(tmp_path):
     page = open_page(store(tmp_path, (row, rows), failed))
     for part in (*page.markdown, *page.warning, *page.info, *page.caption):
         outside_code = "".join(part.value.split("`")[::2])
-        assert part.value.count("`") % 2 == 0 and "http" not in outside_code and "<" not in outside_code
+        assert part.value.count("`") % 2 == 0
+        assert "http" not in outside_code
+        assert "<" not in outside_code
         assert not getattr(part.proto, "allow_html", False)
 
 

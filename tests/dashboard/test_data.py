@@ -31,9 +31,11 @@ def test_the_stamp_changes_with_the_files_and_not_without(tmp_path):
     assert stamp([folder]) == first
     store(tmp_path, make_run("s"))
     second = stamp([folder])
-    assert second != first and len(second) == 4
+    assert second != first
+    assert len(second) == 4
     (folder / "runs" / "s.parquet").unlink()
-    assert stamp([folder]) not in (first, second) and stamp([tmp_path / "absent"]) == ()
+    assert stamp([folder]) not in (first, second)
+    assert stamp([tmp_path / "absent"]) == ()
 
 
 def test_spreadsheets_find_no_formula_in_the_download():

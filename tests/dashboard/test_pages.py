@@ -7,9 +7,35 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.app import FIRST, page_names
+from tests.synthetic_results import quickstart
+
 ROOT = Path(__file__).parents[2]
+
+
+def test_the_pareto_page_is_the_first_of_at_least_two():
+    assert page_names()[0] == FIRST
+    assert "published" in page_names()
+
+
+@pytest.mark.parametrize("filled", [False, True])
+@pytest.mark.parametrize("name", page_names())
+def test_every_page_has_a_title_and_shows_an_empty_and_a_full_folder(name, filled, tmp_path):
+    def show_page(name: str) -> None:
+        import importlib
+
+        page = importlib.import_module(f"dashboard.app_pages.{name}")
+        assert page.TITLE
+        page.show()
+
+    app = AppTest.from_function(show_page, default_timeout=30, kwargs={"name": name})
+    app.query_params["results"] = str(quickstart(tmp_path) if filled else tmp_path)
+    app.run()
+    assert not app.exception, app.exception
+    assert app.title
 
 
 def published_page(folder: Path) -> AppTest:
@@ -27,7 +53,8 @@ def published_page(folder: Path) -> AppTest:
 
 def test_published_numbers_are_shown_with_their_source():
     table = published_page(ROOT / "results").dataframe[0].value
-    assert "Flash-VAED-Wan 2.1" in set(table["decoder"]) and table["source"].str.contains("arXiv").all()
+    assert "Flash-VAED-Wan 2.1" in set(table["decoder"])
+    assert table["source"].str.contains("arXiv").all()
 
 
 def test_no_published_numbers_is_a_message(tmp_path):

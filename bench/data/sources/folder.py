@@ -12,7 +12,9 @@ from pathlib import Path
 
 from bench.data.clips import SOURCES, ClipItem, ClipSet, video_item
 
-EXTENSIONS = frozenset(".avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split())
+EXTENSIONS = frozenset(
+    [".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"]
+)
 HELD_OUT_EVERY = 5
 SPLITS = ("all", "heldout", "train")
 

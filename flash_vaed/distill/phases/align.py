@@ -10,7 +10,7 @@ from torch import Tensor
 from flash_vaed.distill.losses import relative_mse, temporal_difference
 from flash_vaed.distill.phase import PHASES, Lesson, Phase
 from flash_vaed.pruning.sites import way_out
-from flash_vaed.state import DecoderState, Stream
+from flash_vaed.state import Stream
 
 MOTION_WEIGHT = 0.1
 
@@ -24,18 +24,15 @@ class Align(Phase):
         pair, features = self.pair, lesson.features
         found = {}
         for stage in pair.changed_stages():
-            output = pair.student.stages[stage](pair.stage_input(features, stage), _fresh())
+            output = pair.student.stages[stage](pair.stage_input(features, stage), Stream.fresh())
             found[stage] = _feature_loss(output, pair.stage_target(features, stage))
         last = list(pair.teacher.spec.stages)[-1]
         channels = pair.kept[way_out(pair.teacher.spec, last)]
-        found["head"] = _feature_loss(pair.student.head(features[last][:, channels], _fresh()), features["frames"])
+        frames = pair.student.head(features[last][:, channels], Stream.fresh())
+        found["head"] = _feature_loss(frames, features["frames"])
         return found
 
 
 def _feature_loss(output: Tensor, target: Tensor) -> Tensor:
     motion = relative_mse(temporal_difference(output), temporal_difference(target))
     return relative_mse(output, target) + MOTION_WEIGHT * motion
-
-
-def _fresh() -> Stream:
-    return Stream(DecoderState())

@@ -1,7 +1,7 @@
 """Phase 2, joint distillation: the whole student on its own features, pixels first, features as a fading guide.
 
-Dynamic weighting: a stage counts by its running share of the feature error, so effort goes to the worst one; the features
-together weigh as much as the pixels at the start and a tenth of it at the end. Fixed weights are the control.
+Dynamic weighting: a stage counts by its running share of the feature error, so effort goes to the worst one; the
+features together weigh as much as the pixels at the start and a tenth of it at the end. Fixed weights are the control.
 """
 
 from __future__ import annotations

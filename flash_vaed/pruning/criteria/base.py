@@ -16,7 +16,8 @@ from flash_vaed.registry import Registry
 class Evidence:
     """What is known of one site of C channels.
 
-    moments: from calibration. producers: kernels whose rows write these channels, each (C, ...). scaling: "total" or "mean".
+    moments: from calibration. producers: kernels whose rows write these channels, each (C, ...). scaling: "total" or
+    "mean".
     generator: for criteria that draw.
     """
 

@@ -1,7 +1,7 @@
 """Keep the channels that rebuild all others best (independence-aware pruning, Flash-VAED, arXiv 2602.19161).
 
-Greedy forward selection on the residual covariance, a pivoted Cholesky: each step takes the channel whose linear reconstruction
-removes most of what is left of the total variance. The order is nested: one ranking serves every ratio.
+Greedy forward selection on the residual covariance, a pivoted Cholesky: each step takes the channel whose linear
+reconstruction removes most of what is left of the total variance. The order is nested: one ranking serves every ratio.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ def test_an_exact_ratio_has_no_width():
     student = np.array([1.0, 1.1, 0.9, 1.0, 1.2, 0.8])
     interval = ratio_of_medians(3 * student, student, np.arange(6) // 2)
     assert interval.value == pytest.approx(3.0)
-    assert interval.low == pytest.approx(3.0) and interval.high == pytest.approx(3.0)
+    assert interval.low == pytest.approx(3.0)
+    assert interval.high == pytest.approx(3.0)
 
 
 def test_the_interval_covers_the_true_ratio_about_as_often_as_promised():
@@ -53,12 +54,15 @@ def test_the_same_rows_give_the_same_interval():
 
 def test_blocks_of_different_size_are_allowed():
     interval = ratio_of_medians(np.array([4.0, 4.2, 3.8]), np.array([2.0, 2.1, 1.9]), np.array([0, 0, 1]))
-    assert interval.value == pytest.approx(2.0) and interval.low <= interval.value <= interval.high
+    assert interval.value == pytest.approx(2.0)
+    assert interval.low <= interval.value <= interval.high
 
 
 def test_too_little_to_say():
     one_block = ratio_of_medians(np.array([4.0, 4.0]), np.array([2.0, 2.0]), np.array([0, 0]))
-    assert one_block.value == 2.0 and math.isnan(one_block.low) and math.isnan(one_block.high)
+    assert one_block.value == 2.0
+    assert math.isnan(one_block.low)
+    assert math.isnan(one_block.high)
     assert math.isnan(ratio_of_medians(np.array([]), np.array([]), np.array([])).value)
     with pytest.raises(ValueError, match="same length"):
         ratio_of_medians(np.array([1.0]), np.array([1.0, 2.0]), np.array([0]))

@@ -40,14 +40,17 @@ def test_the_front_is_strong_and_the_rest_faded(summary):
     figure = pareto_figure(summary)
     front, beaten = traces(figure, "dense")
     assert (front.opacity, beaten.opacity) == (1.0, FADED)
-    assert list(front.text) == ["dense 1/2"] and len(beaten.x) == 2
+    assert list(front.text) == ["dense 1/2"]
+    assert len(beaten.x) == 2
     (line,) = traces(figure, "front")
-    assert list(line.x) == sorted(line.x) and len(line.x) == 7
+    assert list(line.x) == sorted(line.x)
+    assert len(line.x) == 7
 
 
 def test_one_legend_entry_per_plan(summary):
     named = [trace.name for trace in pareto_figure(summary).data if trace.showlegend is not False]
-    assert len(named) == len(set(named)) and {"dense", "paper", "spatial2d", "front"} <= set(named)
+    assert len(named) == len(set(named))
+    assert {"dense", "paper", "spatial2d", "front"} <= set(named)
 
 
 def test_interval_bars_reach_from_low_to_high(summary):
@@ -75,7 +78,8 @@ def test_a_plan_keeps_its_colour_when_rows_are_filtered(summary):
     colours = plan_colours(summary["plan"])
     only = pareto_figure(summary[summary["plan"] == "spatial2d"], colours=colours)
     assert traces(only, "spatial2d")[0].marker.color == colours["spatial2d"] != colours["dense"]
-    assert colours["teacher"] == TEACHER_COLOUR and len(set(colours.values())) == len(colours)
+    assert colours["teacher"] == TEACHER_COLOUR
+    assert len(set(colours.values())) == len(colours)
 
 
 def test_groups_do_not_share_a_picture(tmp_path):
@@ -113,7 +117,8 @@ def test_stored_text_is_inert_in_both_pictures(tmp_path):
     for trace in figure.data:
         for text in (trace.name, *(trace.text or ()), *(trace.hovertext or ())):
             assert not re.search(r"<(?!b>|/b>|br>)", text), text
-        assert trace.hovertemplate is None and trace.texttemplate is None
+        assert trace.hovertemplate is None
+        assert trace.texttemplate is None
     picture = ElementTree.fromstring(pareto_svg(summary))
     assert {element.tag.split("}")[1] for element in picture.iter()} <= {
         "svg", "rect", "line", "text", "g", "polyline", "circle", "polygon", "path",
@@ -149,7 +154,8 @@ def test_svg_labels_do_not_cover_each_other(tmp_path):
     boxes = [
         (float(x), float(y) - 9, float(x) + 5.5 * len(text), float(y)) for x, y, text in re.findall(pattern, picture)
     ]
-    assert 4 <= len(boxes) <= 12 and "variant 11<" in picture
+    assert 4 <= len(boxes) <= 12
+    assert "variant 11<" in picture
     for index, one in enumerate(boxes):
         for other in boxes[index + 1 :]:
             assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
@@ -159,7 +165,8 @@ def test_svg_labels_do_not_cover_each_other(tmp_path):
 def test_ticks_cover_the_values_in_round_steps(values):
     marks = ticks(values)
     steps = np.diff(marks)
-    assert 2 <= len(marks) <= 14 and np.allclose(steps, steps[0])
+    assert 2 <= len(marks) <= 14
+    assert np.allclose(steps, steps[0])
     assert all(marks[0] <= value <= marks[-1] for value in values)
 
 

@@ -59,7 +59,8 @@ def test_failed_and_incomplete_runs_are_never_on_the_front():
 def test_adding_a_beaten_point_changes_nothing():
     summary = frame([(1.0, 30.0), (2.0, 29.0)])
     more = pd.concat([summary, frame([(0.5, 10.0)])], ignore_index=True)
-    assert list(pareto_front(more))[:2] == list(pareto_front(summary)) and not pareto_front(more)[2]
+    assert list(pareto_front(more))[:2] == list(pareto_front(summary))
+    assert not pareto_front(more)[2]
 
 
 def test_a_column_without_a_direction_is_refused():

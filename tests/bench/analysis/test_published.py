@@ -13,7 +13,9 @@ RESULTS = Path(__file__).parents[3] / "results"
 
 def test_the_paper_s_table_is_stored_as_printed():
     rows = load_published(RESULTS)
-    assert list(rows) == COLUMNS and len(rows) == 30 and (rows["source"] != "").all()
+    assert list(rows) == COLUMNS
+    assert len(rows) == 30
+    assert (rows["source"] != "").all()
     table = published_table(rows).set_index("decoder")
     flash = table.loc["Flash-VAED-Wan 2.1"]
     assert (flash["psnr"], flash["ssim"], flash["fps RTX 5090D"], flash["fps Jetson Orin"]) == (
@@ -22,7 +24,8 @@ def test_the_paper_s_table_is_stored_as_printed():
         118.77,
         3.7,
     )
-    assert len(table) == 6 and table.notna().all(axis=None)
+    assert len(table) == 6
+    assert table.notna().all(axis=None)
 
 
 def test_no_published_folder_is_no_rows(tmp_path):

@@ -27,7 +27,9 @@ def test_text_shows_every_variant_with_its_numbers(summary):
     line = line_of(text, "paper 1/2")
     for piece in ("3.60 [", "28.60", "32.60", "0.7150", "0.800", "556 K", "2.22 G"):
         assert piece in line
-    assert text.count("quickstart") == 1 and "teacher: " in text and "30.00 dB" in text
+    assert text.count("quickstart") == 1
+    assert "teacher: " in text
+    assert "30.00 dB" in text
 
 
 def test_stars_mark_the_front_and_nothing_else(summary):
@@ -38,12 +40,14 @@ def test_stars_mark_the_front_and_nothing_else(summary):
 
 def test_slowest_first(summary):
     speeds = [row["speedup"] for row in next(table.blocks(summary)).rows]
-    assert speeds == sorted(speeds) and len(speeds) == 11
+    assert speeds == sorted(speeds)
+    assert len(speeds) == 11
 
 
 def test_failures_and_missing_metrics_are_said_once(summary):
     text = table.render_text(summary)
-    assert text.count("dense 1/16") == 1 and "dense 1/16 failed (oom): out of memory, 2.1 GB asked" in text
+    assert text.count("dense 1/16") == 1
+    assert "dense 1/16 failed (oom): out of memory, 2.1 GB asked" in text
     assert text.count("lpips unavailable: no AlexNet weights; run: fetch them") == 1
     assert "LPIPS" not in text, "a metric without numbers has no column"
 
@@ -54,7 +58,8 @@ def test_text_fits_a_terminal_of_120_columns(summary):
 
 def test_markdown_has_one_cell_per_heading(summary):
     rows = [line for line in table.render_markdown(summary).splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + 11 and len({line.count("|") for line in rows}) == 1
+    assert len(rows) == 2 + 11
+    assert len({line.count("|") for line in rows}) == 1
 
 
 def test_json_is_strict_and_complete(summary):
@@ -62,8 +67,10 @@ def test_json_is_strict_and_complete(summary):
         raise AssertionError(f"{name} is not JSON")
 
     (block,) = json.loads(table.to_json(summary), parse_constant=refuse)
-    assert [row["label"] for row in block["failed"]] == ["dense 1/16"] and len(block["rows"]) == 11
-    assert block["rows"][0]["label"] == "teacher" and block["rows"][0]["psnr_source"] == pytest.approx(30.0)
+    assert [row["label"] for row in block["failed"]] == ["dense 1/16"]
+    assert len(block["rows"]) == 11
+    assert block["rows"][0]["label"] == "teacher"
+    assert block["rows"][0]["psnr_source"] == pytest.approx(30.0)
     assert block["unavailable"] == {"lpips": "no AlexNet weights; run: fetch them"}
 
 
@@ -84,7 +91,8 @@ def test_devices_and_protocols_get_tables_of_their_own(tmp_path):
         make_run("c", label="other", protocol_id="p2"),
     )
     text = table.render_text(analysis.summarise(analysis.load(folder)))
-    assert text.count("protocol p1") == 2 and text.count("protocol p2") == 1
+    assert text.count("protocol p1") == 2
+    assert text.count("protocol p2") == 1
     assert line_of(text, "slow").startswith("*"), "alone in its table, it is on that front"
 
 
@@ -97,7 +105,8 @@ def test_unreadable_clips_are_said(tmp_path):
 
 def test_nothing_stored_says_how_to_start(tmp_path):
     summary = analysis.summarise(analysis.load(store(tmp_path)))
-    assert "python -m bench multirun" in table.render_text(summary) and json.loads(table.to_json(summary)) == []
+    assert "python -m bench multirun" in table.render_text(summary)
+    assert json.loads(table.to_json(summary)) == []
 
 
 def test_only_failures_still_make_a_table(tmp_path):
@@ -109,10 +118,12 @@ def test_only_failures_still_make_a_table(tmp_path):
 def test_stored_text_cannot_break_the_table_or_the_terminal(tmp_path):
     label = "a|b\n<script>alert(1)</script>\x1b[31m `x`"
     summary = analysis.summarise(analysis.load(store(tmp_path, make_run("r", label=label))))
-    assert "\x1b" not in table.render_text(summary) and "a|b <script>" in table.render_text(summary)
+    assert "\x1b" not in table.render_text(summary)
+    assert "a|b <script>" in table.render_text(summary)
     markdown = table.render_markdown(summary)
     rows = [line for line in markdown.splitlines() if line.startswith("|")]
-    assert "<script>" not in markdown and len({row.count("|") - row.count("\\|") for row in rows}) == 1
+    assert "<script>" not in markdown
+    assert len({row.count("|") - row.count("\\|") for row in rows}) == 1
 
 
 @pytest.mark.parametrize(
@@ -126,6 +137,9 @@ def test_short_numbers(value, shown):
 
 
 def test_other_numbers():
-    assert units.number(29.314, 2) == "29.31" and units.number(None, 2) == "-" and units.number("inf", 2) == "inf"
+    assert units.number(29.314, 2) == "29.31"
+    assert units.number(None, 2) == "-"
+    assert units.number("inf", 2) == "inf"
     assert units.interval(3.612, 3.551, 3.7) == "3.61 [3.55, 3.70]"
-    assert units.interval(3.612, None, None) == "3.61" and units.interval(None, None, None) == "-"
+    assert units.interval(3.612, None, None) == "3.61"
+    assert units.interval(None, None, None) == "-"

@@ -17,7 +17,8 @@ from bench.data.sources.bundled import SHOTS
 def test_heldout_is_real_video_that_training_never_sees():
     heldout = {(file, frame) for file, first, end, _ in SHOTS["heldout"] for frame in range(first, end)}
     train = {(file, frame) for file, first, end, _ in SHOTS["train"] for frame in range(first, end)}
-    assert heldout and not heldout & train
+    assert heldout
+    assert not heldout & train
     assert open_clips("bundled", split="heldout").names == [shot[3] for shot in SHOTS["heldout"]]
 
 
@@ -36,7 +37,8 @@ def test_clips_suit_the_default_protocol(split, name):
     clips = open_clips("bundled", split=split)
     for one in [name] if name else clips.names:
         x = clips.read(one, ClipProtocol())
-        assert x.shape == (3, 17, 144, 144) and x.std() > 0.05
+        assert x.shape == (3, 17, 144, 144)
+        assert x.std() > 0.05
 
 
 def test_training_frames_are_shrunk_and_evaluation_frames_are_not():

@@ -13,7 +13,8 @@ PHOTO = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8).
 @pytest.mark.parametrize("motion", SPEEDS)
 def test_same_name_same_frames_other_name_other_frames(motion):
     first = camera_clip(PHOTO, "a", motion, 0, 5)
-    assert first.shape == (5, VIEW_HEIGHT, VIEW_WIDTH, 3) and first.dtype == np.uint8
+    assert first.shape == (5, VIEW_HEIGHT, VIEW_WIDTH, 3)
+    assert first.dtype == np.uint8
     np.testing.assert_array_equal(first, camera_clip(PHOTO, "a", motion, 0, 5))
     assert np.abs(first.astype(int) - camera_clip(PHOTO, "b", motion, 0, 5)).mean() > 5
 

@@ -62,9 +62,12 @@ def test_fingerprint_depends_on_source_split_names_order_and_identity_only():
 def test_take_spreads_over_the_list_and_changes_the_fingerprint():
     clips = ClipSet("s", "t", [item(f"{index:02}") for index in range(10)], missing=["01", "05"])
     some = clips.take(4)
-    assert some.names == ["00", "02", "05", "07"] and some.missing == ["05"]
+    assert some.names == ["00", "02", "05", "07"]
+    assert some.missing == ["05"]
     assert some.fingerprint != clips.fingerprint
-    assert clips.take(None) is clips and clips.take(10) is clips and clips.take(99) is clips
+    assert clips.take(None) is clips
+    assert clips.take(10) is clips
+    assert clips.take(99) is clips
     with pytest.raises(ValueError, match="max_clips"):
         clips.take(0)
 

@@ -28,7 +28,8 @@ def expected_brightness(indices: range) -> np.ndarray:
 
 def test_frames_come_back_whole_in_order_and_in_rgb(write_video):
     frames = decode_video(write_video("a.mp4", frames=24))
-    assert frames.shape == (24, 48, 64, 3) and frames.dtype == np.uint8
+    assert frames.shape == (24, 48, 64, 3)
+    assert frames.dtype == np.uint8
     np.testing.assert_allclose(brightness_T(frames), expected_brightness(range(24)), atol=1.5)
 
 
@@ -122,13 +123,14 @@ def test_rotation_is_applied(write_frames, matrix, bright_corner):
     upright = decode_video(path)[0]
     assert upright.shape == ((48, 64, 3) if matrix[0] else (64, 48, 3))
     corners = {(row, column): upright[row, column].mean() for row in (0, -1) for column in (0, -1)}
-    assert max(corners, key=corners.get) == bright_corner and sum(value > 100 for value in corners.values()) == 1
+    assert max(corners, key=corners.get) == bright_corner
+    assert sum(value > 100 for value in corners.values()) == 1
 
 
 def test_rotation_by_an_odd_angle_is_refused(write_video):
     path = write_video("a.mp4", frames=2)
     turn_track(path, (1, 1, -1, 1))
-    with pytest.raises(DecodeError, match="rotated by .*45.* only quarter turns"):
+    with pytest.raises(DecodeError, match=r"rotated by .*45.* only quarter turns"):
         decode_video(path)
 
 
@@ -186,7 +188,7 @@ def test_damage_after_the_window_still_refuses_the_clip(write_video):
     for position, size in spans[20:]:
         content[position + 8 : position + 8 + size] = bytes([0xFF]) * size
     path.write_bytes(content)
-    with pytest.raises(DecodeError, match="good frames|damaged"):
+    with pytest.raises(DecodeError, match=r"good frames|damaged"):
         decode_video(path, 0, 9)
 
 

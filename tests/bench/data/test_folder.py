@@ -57,7 +57,7 @@ def test_a_bad_file_stays_in_the_set_and_is_named_when_read(write_video):
     (root / "bad.mp4").write_text("no video")
     clips = open_clips("folder", str(root), "all")
     assert clips.names == ["bad.mp4", "good.mp4"]
-    with pytest.raises(ClipError, match="'bad.mp4' cannot be decoded"):
+    with pytest.raises(ClipError, match=r"'bad\.mp4' cannot be decoded"):
         clips.read("bad.mp4", PROTOCOL)
 
 

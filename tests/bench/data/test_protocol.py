@@ -34,7 +34,9 @@ def test_stop_is_one_past_the_last_frame_used():
 def test_same_size_is_an_exact_centre_crop():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 16, 40, 3), dtype=np.uint8)
     x = ClipProtocol(frames=5, size=16).fit(pixels)
-    assert x.shape == (3, 5, 16, 16) and x.dtype == torch.float32 and x.is_contiguous()
+    assert x.shape == (3, 5, 16, 16)
+    assert x.dtype == torch.float32
+    assert x.is_contiguous()
     expected = torch.from_numpy(pixels[:, :, 12:28]).permute(3, 0, 1, 2).float() / 127.5 - 1
     torch.testing.assert_close(x, expected)
 
@@ -44,7 +46,8 @@ def test_any_shape_keeps_its_colour_and_stays_in_range(shape):
     grey = np.full((1, *shape, 3), (0, 128, 255), np.uint8)
     x = ClipProtocol(frames=1, size=16).fit(grey)
     assert x.shape == (3, 1, 16, 16)
-    assert x.min() >= -1 and x.max() <= 1
+    assert x.min() >= -1
+    assert x.max() <= 1
     torch.testing.assert_close(x.mean(dim=(1, 2, 3)), torch.tensor([-1.0, 128 / 127.5 - 1, 1.0]), atol=1e-5, rtol=0)
 
 

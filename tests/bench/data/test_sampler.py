@@ -43,8 +43,11 @@ def sampler(items: list[ClipItem], **values) -> CropSampler:
 
 def test_batches_have_the_shape_type_and_range():
     batch = next(sampler([noise("a")], frames=9, size=24, batch=3))
-    assert batch.shape == (3, 3, 9, 24, 24) and batch.dtype == torch.float32
-    assert batch.min() >= -1 and batch.max() <= 1 and batch.std() > 0.1
+    assert batch.shape == (3, 3, 9, 24, 24)
+    assert batch.dtype == torch.float32
+    assert batch.min() >= -1
+    assert batch.max() <= 1
+    assert batch.std() > 0.1
 
 
 def test_same_seed_same_batches_and_other_seed_others():
@@ -90,7 +93,8 @@ def test_frames_are_consecutive_or_evenly_spaced_and_cover_every_start():
         assert len(steps) == 1
         strides |= steps
         starts.add(int(index_T[0]))
-    assert strides == {1, 2} and starts == set(range(8))
+    assert strides == {1, 2}
+    assert starts == set(range(8))
 
 
 def test_a_clip_just_long_enough_uses_stride_one():
@@ -136,7 +140,8 @@ def test_memory_budget_changes_speed_and_not_batches():
     items = [noise("a"), noise("b", 1), noise("c", 2)]
     free, tight = sampler(items), sampler(items, memory_budget_bytes=1)
     assert all(torch.equal(next(free), next(tight)) for _ in range(6))
-    assert len(tight._kept) == 1 and tight._kept_bytes == next(iter(tight._kept.values())).numel()
+    assert len(tight._kept) == 1
+    assert tight._kept_bytes == next(iter(tight._kept.values())).numel()
 
 
 @pytest.mark.parametrize("name", ["frames", "size", "batch", "max_stride"])

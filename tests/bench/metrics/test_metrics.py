@@ -26,7 +26,9 @@ def test_the_metrics_of_the_benchmark_are_there():
 @pytest.mark.parametrize("name", METRICS.names())
 def test_declared_facts(name):
     metric = make_metric(name)
-    assert metric.name == name and metric.version and metric.unit in {"dB", "1"}
+    assert metric.name == name
+    assert metric.version
+    assert metric.unit in {"dB", "1"}
     assert isinstance(metric.higher_is_better, bool)
     low, high = metric.expected_range
     assert low < high
@@ -39,16 +41,19 @@ def test_values_are_per_frame_or_per_clip_finite_and_in_the_expected_range(name,
     metric = make_metric(name)
     for candidate in (clip_CTHW, damaged(clip_CTHW, 0.1), torch.zeros_like(clip_CTHW), -clip_CTHW):
         values = metric(clip_CTHW, candidate)
-        assert values.shape in {(5,), ()} and values.dtype == torch.float64
+        assert values.shape in {(5,), ()}
+        assert values.dtype == torch.float64
         assert torch.isfinite(values).all()
-        assert (values >= metric.expected_range[0]).all() and (values <= metric.expected_range[1]).all()
+        assert (values >= metric.expected_range[0]).all()
+        assert (values <= metric.expected_range[1]).all()
 
 
 @pytest.mark.parametrize("name", ["psnr", "psnr_mse", "ssim"])
 def test_more_damage_is_a_worse_value(name, clip_CTHW):
     metric = make_metric(name)
     values = [metric(clip_CTHW, damaged(clip_CTHW, strength)).mean().item() for strength in (0.0, 0.02, 0.1, 0.4)]
-    assert values == sorted(values, reverse=metric.higher_is_better) and len(set(values)) == 4
+    assert values == sorted(values, reverse=metric.higher_is_better)
+    assert len(set(values)) == 4
 
 
 @pytest.mark.parametrize("name", USABLE)

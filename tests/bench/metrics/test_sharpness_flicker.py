@@ -22,7 +22,9 @@ def test_the_clip_itself_and_flat_clips_are_one(name, clip_CTHW):
 
 def test_blur_loses_sharpness_in_order(clip_CTHW):
     values = [make_metric("sharpness")(clip_CTHW, blurred(clip_CTHW, size)).mean() for size in (1, 3, 5, 9)]
-    assert values[0] == pytest.approx(1.0) and values == sorted(values, reverse=True) and values[-1] < 0.05
+    assert values[0] == pytest.approx(1.0)
+    assert values == sorted(values, reverse=True)
+    assert values[-1] < 0.05
 
 
 def test_noise_adds_sharpness_which_is_not_capped(clip_CTHW):
@@ -40,7 +42,8 @@ def test_sharpness_tells_frames_apart(clip_CTHW):
     candidate = clip_CTHW.clone()
     candidate[:, 2] = blurred(clip_CTHW, 5)[:, 2]
     values_T = make_metric("sharpness")(clip_CTHW, candidate)
-    assert values_T.argmin() == 2 and torch.allclose(values_T[[0, 1, 3, 4]], torch.ones(4, dtype=torch.float64))
+    assert values_T.argmin() == 2
+    assert torch.allclose(values_T[[0, 1, 3, 4]], torch.ones(4, dtype=torch.float64))
 
 
 def test_brightness_that_flickers_on_a_still_clip_is_seen(clip_CTHW):

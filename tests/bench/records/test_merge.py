@@ -19,8 +19,11 @@ def test_merging_twice_is_merging_once(tmp_path):
     first = records.merge(sources, tmp_path / "all")
     once = snapshot(tmp_path / "all")
     second = records.merge(sources, tmp_path / "all")
-    assert first.copied == ["r1", "r2", "r3"] and second.copied == [] and sorted(second.kept) == ["r1", "r2", "r3"]
-    assert snapshot(tmp_path / "all") == once and records.stored_runs(tmp_path / "all") == {"r1", "r2", "r3"}
+    assert first.copied == ["r1", "r2", "r3"]
+    assert second.copied == []
+    assert sorted(second.kept) == ["r1", "r2", "r3"]
+    assert snapshot(tmp_path / "all") == once
+    assert records.stored_runs(tmp_path / "all") == {"r1", "r2", "r3"}
 
 
 def test_the_order_of_sources_does_not_matter(tmp_path):
@@ -40,9 +43,8 @@ def test_a_damaged_source_file_is_reported_and_not_copied(tmp_path):
     source = store(tmp_path / "a", make_run("good"), make_run("bad"))
     (source / "measurements" / "bad.parquet").write_bytes(b"")
     report = records.merge(source, tmp_path / "all")
-    assert report.copied == ["good"] and [problem.path for problem in report.problems] == [
-        str(source / "measurements" / "bad.parquet")
-    ]
+    assert report.copied == ["good"]
+    assert [problem.path for problem in report.problems] == [str(source / "measurements" / "bad.parquet")]
     assert records.read(tmp_path / "all")[2] == []
 
 

@@ -84,8 +84,10 @@ def test_a_bad_measurements_file_takes_its_run_out(folder, name):
 
 def assert_only_good_is_read(folder, bad, reason):
     runs, measurements, problems = records.read(folder)
-    assert list(runs["run_id"]) == ["good"] and set(measurements["run_id"]) == {"good"}
-    assert len(problems) == 1 and problems[0].path == str(folder / bad)
+    assert list(runs["run_id"]) == ["good"]
+    assert set(measurements["run_id"]) == {"good"}
+    assert len(problems) == 1
+    assert problems[0].path == str(folder / bad)
     assert re.search(reason, problems[0].reason), problems[0]
     assert records.stored_runs(folder) == {"good"}
 
@@ -108,7 +110,9 @@ def test_a_flipped_byte_is_noticed_or_harmless(folder):
 def test_an_extra_column_is_ignored(folder):
     rewrite(folder / "runs" / "bad.parquet", lambda t: t.append_column("mood", pa.array(["fine"])))
     runs, _, problems = records.read(folder)
-    assert len(runs) == 2 and problems == [] and "mood" not in runs
+    assert len(runs) == 2
+    assert problems == []
+    assert "mood" not in runs
 
 
 def test_other_files_in_the_folder_are_no_problem(folder):
@@ -120,8 +124,11 @@ def test_other_files_in_the_folder_are_no_problem(folder):
 
 def test_an_empty_folder_gives_empty_tables_with_all_columns(tmp_path):
     runs, measurements, problems = records.read(tmp_path)
-    assert list(runs) == records.RUNS.names and list(measurements) == records.MEASUREMENTS.names
-    assert runs.empty and measurements.empty and problems == []
+    assert list(runs) == records.RUNS.names
+    assert list(measurements) == records.MEASUREMENTS.names
+    assert runs.empty
+    assert measurements.empty
+    assert problems == []
 
 
 def test_a_missing_folder_is_one_clear_error_but_holds_no_stored_run(tmp_path):
@@ -135,7 +142,8 @@ def test_a_run_in_two_folders_counts_once_and_the_ok_one_wins(tmp_path):
     second = store(tmp_path / "b", make_run("r", status="oom", error="x", finished_at="2027-01-01T00:00:00+00:00"))
     for folders in ([first, second], [second, first]):
         runs, measurements, _ = records.read(folders)
-        assert list(runs["status"]) == ["ok"] and len(measurements) == len(make_run("r")[1])
+        assert list(runs["status"]) == ["ok"]
+        assert len(measurements) == len(make_run("r")[1])
 
 
 def test_a_gap_and_a_measured_nan_stay_apart(tmp_path):
@@ -144,7 +152,8 @@ def test_a_gap_and_a_measured_nan_stay_apart(tmp_path):
     store(tmp_path, (row, rows))
     _, measurements, _ = records.read(tmp_path)
     missing = measurements["value"].isna()
-    assert missing.sum() == 2 and measurements.loc[missing, "note"].notna().sum() == 1
+    assert missing.sum() == 2
+    assert measurements.loc[missing, "note"].notna().sum() == 1
 
 
 def test_no_result_file_is_touched_by_reading(folder):

@@ -23,7 +23,8 @@ def test_what_is_written_is_read_back(tmp_path):
     assert records.write_run(tmp_path, row, rows)
     runs, measurements, problems = records.read(tmp_path)
     assert problems == []
-    assert runs.loc[0, "label"] == "run-1" and runs.loc[0, "schema_version"] == records.SCHEMA_VERSION
+    assert runs.loc[0, "label"] == "run-1"
+    assert runs.loc[0, "schema_version"] == records.SCHEMA_VERSION
     assert len(measurements) == len(rows)
     stored = measurements.to_dict("records")
     assert [(r["metric"], r["arm"]) for r in stored] == [(r["metric"], r["arm"]) for r in rows]
@@ -33,7 +34,8 @@ def test_what_is_written_is_read_back(tmp_path):
 def test_files_say_version_table_and_units(tmp_path):
     store(tmp_path, make_run("run-1"))
     schema = pq.read_schema(tmp_path / "runs" / "run-1.parquet")
-    assert schema.metadata[b"table"] == b"runs" and schema.metadata[b"schema_version"] == b"1"
+    assert schema.metadata[b"table"] == b"runs"
+    assert schema.metadata[b"schema_version"] == b"1"
     assert schema.field("wall_s").metadata[b"unit"] == b"s"
 
 
@@ -135,7 +137,10 @@ def test_measurements_without_their_runs_row_are_not_a_run(tmp_path, monkeypatch
         records.write_run(tmp_path, *make_run("run-1"))
     assert [path.parent.name for path in calls] == ["measurements", "runs"]
     runs, measurements, problems = records.read(tmp_path)
-    assert runs.empty and measurements.empty and problems == [] and records.stored_runs(tmp_path) == set()
+    assert runs.empty
+    assert measurements.empty
+    assert problems == []
+    assert records.stored_runs(tmp_path) == set()
 
 
 def test_partials_of_the_dead_are_swept_and_those_of_the_living_kept(tmp_path):
@@ -145,7 +150,8 @@ def test_partials_of_the_dead_are_swept_and_those_of_the_living_kept(tmp_path):
         path.write_bytes(b"half")
     os.utime(dead, (time.time() - 2 * write.STALE_PARTIAL_S,) * 2)
     store(tmp_path, make_run("run-2"))
-    assert not dead.exists() and living.exists()
+    assert not dead.exists()
+    assert living.exists()
     assert records.stored_runs(tmp_path) == {"run-1", "run-2"}
 
 
@@ -165,9 +171,8 @@ def test_several_processes_write_into_one_folder(tmp_path):
     ]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
     runs, _, problems = records.read(tmp_path)
-    assert problems == [] and sorted(runs["run_id"]) == sorted(
-        [f"w{w}-{i}" for w in range(3) for i in range(6)] + ["shared"]
-    )
+    assert problems == []
+    assert sorted(runs["run_id"]) == sorted([f"w{w}-{i}" for w in range(3) for i in range(6)] + ["shared"])
     assert not list(tmp_path.rglob("*.partial"))
 
 
@@ -182,4 +187,5 @@ def test_killed_writers_never_leave_a_half_run(tmp_path):
         writer.kill()
         writer.wait()
         runs, _, problems = records.read(tmp_path)
-        assert problems == [] and len(runs) > attempt
+        assert problems == []
+        assert len(runs) > attempt

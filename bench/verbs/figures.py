@@ -1,0 +1,47 @@
+"""Draw figures from stored results into SVG files; nothing is run.
+
+  python -m bench figures                                  the README's picture, from results/ into docs/
+  python -m bench figures --results DIR --out DIR --study NAME --x speedup --y psnr_teacher
+One file per study, kind of machine and protocol: only such runs share a picture.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from bench import analysis
+from bench.analysis.svg import pareto_svg
+from bench.arguments import parser_of
+
+GROUP = ["study", "device_id", "protocol_id"]
+
+
+def main(argv: list[str]) -> int:
+    parser = parser_of("figures", __doc__)
+    parser.add_argument(
+        "--results", action="append", metavar="DIR", help="a results folder; may be given several times"
+    )
+    parser.add_argument("--out", default="docs", metavar="DIR", help="where the SVG files go (default: docs)")
+    parser.add_argument("--study", metavar="NAME", help="draw one study only")
+    parser.add_argument("--x", default="speedup", metavar="COLUMN", help="cost axis (default: speedup)")
+    parser.add_argument("--y", default="psnr_source", metavar="COLUMN", help="quality axis (default: psnr_source)")
+    given = parser.parse_args(argv)
+    results = analysis.load(given.results or ["results"])
+    for problem in results.problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    summary = analysis.summarise(results)
+    summary = summary[(summary.status == "ok") & ((summary.study == given.study) if given.study else True)]
+    if summary.empty:
+        raise ValueError("no finished run to draw; run a study first: python -m bench multirun")
+    out = Path(given.out)
+    out.mkdir(parents=True, exist_ok=True)
+    seen: dict[str, int] = {}
+    for (study, _, _), group in summary.groupby(GROUP):
+        name = re.sub(r"\W", "_", study) or "runs"  # a stored name never leaves the folder
+        seen[name] = seen.get(name, 0) + 1
+        path = out / (f"{name}.svg" if seen[name] == 1 else f"{name}-{seen[name]}.svg")
+        path.write_text(pareto_svg(group, given.x, given.y, analysis.columns_of(results)))
+        print(path)
+    return 0

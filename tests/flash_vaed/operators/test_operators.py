@@ -1,0 +1,166 @@
+"""Every operator: streams like it runs, starts from a dense kernel, and is a linear map of its own columns."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from flash_vaed import DecoderState
+from flash_vaed.operators import OPERATORS, Operator
+from flash_vaed.operators.base import patches, sample_positions
+from flash_vaed.state import Stream
+from tests.flash_vaed.examples import scramble
+
+IN, OUT = 5, 7
+SAME = {"atol": 1e-5, "rtol": 1e-5}
+
+
+def make(name: str) -> Operator:
+    operator = OPERATORS.get(name)(IN, OUT)
+    operator.slot = "here"
+    scramble(operator, seed=3)
+    return operator.eval().requires_grad_(False)
+
+
+def clip(frames: int = 6, seed: int = 0) -> Tensor:
+    return torch.randn(2, IN, frames, 5, 4, generator=torch.Generator().manual_seed(seed))
+
+
+def dense_kernel(seed: int = 1) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(OUT, IN, 3, 3, 3, generator=generator), torch.randn(OUT, generator=generator)
+
+
+def dense(x_NCTHW: Tensor, weight_OI333: Tensor, bias_O: Tensor) -> Tensor:
+    """The teacher's convolution: zeros around space and in front of time."""
+    return F.conv3d(F.pad(x_NCTHW, (1, 1, 1, 1, 2, 0)), weight_OI333, bias_O)
+
+
+def fresh() -> Stream:
+    return Stream(DecoderState())
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_sizes_stay_and_channels_change(name):
+    assert make(name)(clip(), fresh()).shape == (2, OUT, 6, 5, 4)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("chunk", [1, 2, 4])
+def test_streaming_is_batch(name, chunk):
+    operator, parts, state = make(name), [], DecoderState()
+    for x in clip().split(chunk, dim=2):
+        stream = Stream(state)
+        parts.append(operator(x, stream))
+        state = stream.after(state.latents_seen + x.shape[2])
+    torch.testing.assert_close(torch.cat(parts, dim=2), operator(clip(), fresh()), **SAME)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_no_frame_sees_a_later_one(name):
+    operator, x = make(name), clip()
+    later = x.clone()
+    later[:, :, 3:] += 1
+    assert torch.equal(operator(later, fresh())[:, :, :3], operator(x, fresh())[:, :, :3])
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_forward_is_columns_times_theta(name):
+    """At every kind of place: frame 0, borders, corners, inside."""
+    operator, x = make(name), clip()
+    index = sample_positions(x.shape, 400, torch.Generator().manual_seed(0), first_frame=0)
+    n, t, y, w = index
+    assert {0, 5} <= set(t.tolist())
+    bias = operator.bias if hasattr(operator, "bias") else operator.pointwise_bias
+    rebuilt = operator.columns(x, index) @ operator.theta() + bias
+    torch.testing.assert_close(rebuilt, operator(x, fresh())[n, :, t, y, w], **SAME)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_write_stores_the_map_that_theta_reads(name):
+    operator, x = make(name), clip()
+    index = sample_positions(x.shape, 50, torch.Generator().manual_seed(0), first_frame=0)
+    theta = torch.randn(operator.theta().shape, generator=torch.Generator().manual_seed(5))
+    bias = torch.linspace(-1, 1, OUT)
+    operator.write(theta, bias)
+    assert torch.equal(operator.theta(), theta)
+    n, t, y, w = index
+    torch.testing.assert_close(operator(x, fresh())[n, :, t, y, w], operator.columns(x, index) @ theta + bias, **SAME)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_start_from_dense_takes_the_bias(name):
+    operator, (_, bias) = make(name), dense_kernel()
+    operator.from_dense(torch.zeros(OUT, IN, 3, 3, 3), bias)
+    expected = bias.view(1, -1, 1, 1, 1).expand(2, OUT, 6, 5, 4)
+    torch.testing.assert_close(operator(clip(), fresh()), expected, **SAME)
+
+
+def test_causal_conv3d_takes_a_dense_kernel_exactly():
+    operator, kernel = make("causal_conv3d"), dense_kernel()
+    operator.from_dense(*kernel)
+    assert torch.equal(operator(clip(), fresh()), dense(clip(), *kernel))
+
+
+def test_conv2d_is_exact_on_what_stands_still():
+    """From frame 2 on the dense kernel's three taps all see the same picture."""
+    operator, kernel = make("conv2d"), dense_kernel()
+    operator.from_dense(*kernel)
+    still = clip()[:, :, :1].expand(-1, -1, 6, -1, -1)
+    torch.testing.assert_close(operator(still, fresh())[:, :, 2:], dense(still, *kernel)[:, :, 2:], **SAME)
+    assert (operator(still, fresh()) - dense(still, *kernel))[:, :, 0].abs().amax() > 0.1
+
+
+def test_conv2d_remembers_nothing():
+    stream = fresh()
+    make("conv2d")(clip(), stream)
+    assert stream.after(6).nbytes() == 0
+
+
+def separable_kernel() -> tuple[Tensor, Tensor]:
+    """A dense kernel that is one spatio-temporal filter per input channel, mixed to the outputs."""
+    generator = torch.Generator().manual_seed(2)
+    taps, mix = torch.randn(IN, 27, generator=generator), torch.randn(OUT, IN, generator=generator)
+    return (mix[:, :, None] * taps[None]).view(OUT, IN, 3, 3, 3), torch.randn(OUT, generator=generator)
+
+
+def test_depthwise3d_is_exact_for_one_filter_per_input():
+    operator, kernel = make("depthwise3d"), separable_kernel()
+    operator.from_dense(*kernel)
+    torch.testing.assert_close(operator(clip(), fresh()), dense(clip(), *kernel), atol=1e-4, rtol=1e-5)
+
+
+def test_depthwise3d_starts_at_the_nearest_separable_kernel():
+    """What it misses are the discarded singular values (Eckart and Young), and its filters have a positive centre."""
+    operator, (weight, bias) = make("depthwise3d"), dense_kernel()
+    operator.from_dense(weight, bias)
+    taps, mix = operator.depthwise_weight.view(IN, 27), operator.pointwise_weight.view(OUT, IN)
+    missed = weight.reshape(OUT, IN, 27) - mix[:, :, None] * taps[None]
+    values = torch.linalg.svdvals(weight.reshape(OUT, IN, 27).transpose(0, 1))
+    assert missed.square().sum().item() == pytest.approx(values[:, 1:].square().sum().item(), rel=1e-4)
+    torch.testing.assert_close(taps.norm(dim=1), torch.ones(IN))
+    assert (taps.view(IN, 3, 3, 3)[:, 2, 1, 1] >= 0).all()
+
+
+def test_patches_come_in_the_order_of_a_flattened_kernel():
+    x, (weight, bias) = clip(), dense_kernel()
+    index = sample_positions(x.shape, 100, torch.Generator().manual_seed(0), first_frame=0)
+    n, t, y, w = index
+    rebuilt = patches(x, index, (3, 3, 3)) @ weight.flatten(1).T + bias
+    torch.testing.assert_close(rebuilt, dense(x, weight, bias)[n, :, t, y, w], atol=1e-4, rtol=1e-4)
+
+
+def test_sampled_positions_are_inside_and_repeatable():
+    shape = torch.Size((2, 9, 3, 4, 5))
+    draw = [sample_positions(shape, 500, torch.Generator().manual_seed(7)) for _ in range(2)]
+    assert all(torch.equal(a, b) for a, b in zip(*draw, strict=True))
+    n, t, y, x = draw[0]
+    ranges = [(axis.min().item(), axis.max().item()) for axis in (n, t, y, x)]
+    assert ranges == [(0, 1), (1, 2), (0, 3), (0, 4)]  # frame 0, without a past, is left out
+
+
+def test_a_lone_frame_is_sampled_all_the_same():
+    _, t, _, _ = sample_positions(torch.Size((1, 3, 1, 4, 4)), 10, torch.Generator())
+    assert t.tolist() == [0] * 10
