@@ -61,10 +61,12 @@ class Decoder(nn.Module):
 
     def forward(self, z_NCthw: Tensor) -> Tensor:
         """A whole clip with gradients and without the clamp: what training sees."""
+        self._check(z_NCthw)
         return self._walk(z_NCthw, Stream.fresh())
 
     def features(self, z_NCthw: Tensor) -> dict[str, Tensor]:
         """What leaves entry, stages and head ("entry", stage names, "frames") for a whole clip, unclamped."""
+        self._check(z_NCthw)
         return dict(self._visit(z_NCthw, Stream.fresh()))
 
     def _visit(self, z_NCthw: Tensor, stream: Stream) -> Iterator[tuple[str, Tensor]]:

@@ -157,6 +157,8 @@ def test_forward_carries_gradients_and_decode_does_not(teacher):
 def test_latents_of_another_space_are_refused(teacher, shape):
     with pytest.raises(ValueError, match=r"expected test latents \(N, 4, t, h, w\), got"):
         teacher.decode(torch.zeros(shape))
+    with pytest.raises(ValueError, match=r"expected test latents"):
+        teacher(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("chunk", [0, -1])

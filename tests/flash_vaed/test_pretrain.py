@@ -10,6 +10,7 @@ import torch
 from flash_vaed import pretrain as module
 from flash_vaed.families.wan import FrameAttention
 from flash_vaed.pretrain import PretrainRecipe, pretrain, reconstruction_loss, start_as_resampling_path
+from flash_vaed.state import Stream
 from tests.flash_vaed.examples import SmoothVideo, psnr, random_decoder, random_latents
 
 RECIPE = PretrainRecipe(
@@ -126,17 +127,11 @@ def test_a_loss_that_is_no_number_stops_the_run():
 def test_training_starts_as_the_resampling_path():
     decoder = random_decoder()
     start_as_resampling_path(decoder)
-    x = decoder.entry(random_latents(1), _fresh())
-    assert torch.equal(decoder.stages["mid"](x, _fresh()), x)
+    x = decoder.entry(random_latents(1), Stream.fresh())
+    assert torch.equal(decoder.stages["mid"](x, Stream.fresh()), x)
     for module_ in decoder.modules():
         if isinstance(module_, FrameAttention):
             assert module_.proj.weight.abs().max() == 0
-
-
-def _fresh():
-    from flash_vaed.state import DecoderState, Stream
-
-    return Stream(DecoderState())
 
 
 def test_the_loss_is_lowest_where_the_frames_agree():

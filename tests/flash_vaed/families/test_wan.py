@@ -7,12 +7,8 @@ import torch
 
 from flash_vaed import Decoder, StagePlan
 from flash_vaed.families.wan import RmsNorm, TimeConv, wan_spec
-from flash_vaed.state import DecoderState, Stream
+from flash_vaed.state import Stream
 from tests.flash_vaed.examples import random_decoder, random_latents, scramble, tiny_spec
-
-
-def fresh() -> Stream:
-    return Stream(DecoderState())
 
 
 def test_the_norm_gives_unit_mean_square_whatever_the_loudness():
@@ -37,7 +33,7 @@ def time_conv() -> TimeConv:
 
 def test_time_upsampling_passes_the_first_frame_and_doubles_the_rest():
     x = torch.randn(1, 3, 4, 2, 2, generator=torch.Generator().manual_seed(0))
-    y = time_conv()(x, fresh())
+    y = time_conv()(x, Stream.fresh())
     assert y.shape[2] == 1 + 2 * 3
     assert torch.equal(y[:, :, :1], x[:, :, :1])
 
@@ -48,14 +44,14 @@ def test_time_upsampling_never_sees_the_first_frame():
     other = x.clone()
     other[:, :, 0] = 9
     module = time_conv()
-    assert torch.equal(module(other, fresh())[:, :, 1:], module(x, fresh())[:, :, 1:])
+    assert torch.equal(module(other, Stream.fresh())[:, :, 1:], module(x, Stream.fresh())[:, :, 1:])
 
 
 def test_the_two_halves_of_the_channels_are_two_frames_in_order():
     module = time_conv()
     module.weight.zero_()
     module.bias.copy_(torch.tensor([1.0, 2, 3, 10, 20, 30]))
-    y = module(torch.zeros(1, 3, 3, 1, 1), fresh())[0, :, :, 0, 0]
+    y = module(torch.zeros(1, 3, 3, 1, 1), Stream.fresh())[0, :, :, 0, 0]
     assert y.T.tolist() == [[0, 0, 0], [1, 2, 3], [10, 20, 30], [1, 2, 3], [10, 20, 30]]
 
 

@@ -38,13 +38,9 @@ def dense(x_NCTHW: Tensor, weight_OI333: Tensor, bias_O: Tensor) -> Tensor:
     return F.conv3d(F.pad(x_NCTHW, (1, 1, 1, 1, 2, 0)), weight_OI333, bias_O)
 
 
-def fresh() -> Stream:
-    return Stream(DecoderState())
-
-
 @pytest.mark.parametrize("name", OPERATORS)
 def test_sizes_stay_and_channels_change(name):
-    assert make(name)(clip(), fresh()).shape == (2, OUT, 6, 5, 4)
+    assert make(name)(clip(), Stream.fresh()).shape == (2, OUT, 6, 5, 4)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -55,7 +51,7 @@ def test_streaming_is_batch(name, chunk):
         stream = Stream(state)
         parts.append(operator(x, stream))
         state = stream.after(state.latents_seen + x.shape[2])
-    torch.testing.assert_close(torch.cat(parts, dim=2), operator(clip(), fresh()), **SAME)
+    torch.testing.assert_close(torch.cat(parts, dim=2), operator(clip(), Stream.fresh()), **SAME)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -63,7 +59,7 @@ def test_no_frame_sees_a_later_one(name):
     operator, x = make(name), clip()
     later = x.clone()
     later[:, :, 3:] += 1
-    assert torch.equal(operator(later, fresh())[:, :, :3], operator(x, fresh())[:, :, :3])
+    assert torch.equal(operator(later, Stream.fresh())[:, :, :3], operator(x, Stream.fresh())[:, :, :3])
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -75,7 +71,7 @@ def test_forward_is_columns_times_theta(name):
     assert {0, 5} <= set(t.tolist())
     bias = operator.bias if hasattr(operator, "bias") else operator.pointwise_bias
     rebuilt = operator.columns(x, index) @ operator.theta() + bias
-    torch.testing.assert_close(rebuilt, operator(x, fresh())[n, :, t, y, w], **SAME)
+    torch.testing.assert_close(rebuilt, operator(x, Stream.fresh())[n, :, t, y, w], **SAME)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -87,7 +83,9 @@ def test_write_stores_the_map_that_theta_reads(name):
     operator.write(theta, bias)
     assert torch.equal(operator.theta(), theta)
     n, t, y, w = index
-    torch.testing.assert_close(operator(x, fresh())[n, :, t, y, w], operator.columns(x, index) @ theta + bias, **SAME)
+    torch.testing.assert_close(
+        operator(x, Stream.fresh())[n, :, t, y, w], operator.columns(x, index) @ theta + bias, **SAME
+    )
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -95,13 +93,13 @@ def test_a_start_from_dense_takes_the_bias(name):
     operator, (_, bias) = make(name), dense_kernel()
     operator.from_dense(torch.zeros(OUT, IN, 3, 3, 3), bias)
     expected = bias.view(1, -1, 1, 1, 1).expand(2, OUT, 6, 5, 4)
-    torch.testing.assert_close(operator(clip(), fresh()), expected, **SAME)
+    torch.testing.assert_close(operator(clip(), Stream.fresh()), expected, **SAME)
 
 
 def test_causal_conv3d_takes_a_dense_kernel_exactly():
     operator, kernel = make("causal_conv3d"), dense_kernel()
     operator.from_dense(*kernel)
-    assert torch.equal(operator(clip(), fresh()), dense(clip(), *kernel))
+    assert torch.equal(operator(clip(), Stream.fresh()), dense(clip(), *kernel))
 
 
 def test_conv2d_is_exact_on_what_stands_still():
@@ -109,12 +107,12 @@ def test_conv2d_is_exact_on_what_stands_still():
     operator, kernel = make("conv2d"), dense_kernel()
     operator.from_dense(*kernel)
     still = clip()[:, :, :1].expand(-1, -1, 6, -1, -1)
-    torch.testing.assert_close(operator(still, fresh())[:, :, 2:], dense(still, *kernel)[:, :, 2:], **SAME)
-    assert (operator(still, fresh()) - dense(still, *kernel))[:, :, 0].abs().amax() > 0.1
+    torch.testing.assert_close(operator(still, Stream.fresh())[:, :, 2:], dense(still, *kernel)[:, :, 2:], **SAME)
+    assert (operator(still, Stream.fresh()) - dense(still, *kernel))[:, :, 0].abs().amax() > 0.1
 
 
 def test_conv2d_remembers_nothing():
-    stream = fresh()
+    stream = Stream.fresh()
     make("conv2d")(clip(), stream)
     assert stream.after(6).nbytes() == 0
 
@@ -129,7 +127,7 @@ def separable_kernel() -> tuple[Tensor, Tensor]:
 def test_depthwise3d_is_exact_for_one_filter_per_input():
     operator, kernel = make("depthwise3d"), separable_kernel()
     operator.from_dense(*kernel)
-    torch.testing.assert_close(operator(clip(), fresh()), dense(clip(), *kernel), atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(operator(clip(), Stream.fresh()), dense(clip(), *kernel), atol=1e-4, rtol=1e-5)
 
 
 def test_depthwise3d_starts_at_the_nearest_separable_kernel():

@@ -1,0 +1,139 @@
+"""What each phase compares, and how the joint phase weighs its stages."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from flash_vaed import StageEdit
+from flash_vaed.distill import PHASES, Lesson
+from flash_vaed.distill.phase import Pair
+from flash_vaed.distill.phases.joint import LAST_SHARE, Joint
+from tests.flash_vaed.distill.lessons import own_teacher, small_student
+
+STAGES = ["up1", "up2", "up3"]
+
+
+@pytest.fixture
+def pair() -> Pair:
+    teacher, _ = own_teacher()
+    compressed = small_student(teacher)
+    return Pair(teacher.decoder, compressed.decoder, compressed.kept)
+
+
+@pytest.fixture
+def lesson() -> Lesson:
+    teacher, video = own_teacher()
+    x = next(video)
+    return Lesson(teacher.decoder, x, teacher.encode(x))
+
+
+def perfect() -> Pair:
+    """A student that is its teacher, named as changed in nothing."""
+    teacher, _ = own_teacher()
+    compressed = small_student(teacher, {"up3": StageEdit(None)}, ratio=1.0)
+    return Pair(teacher.decoder, compressed.decoder, compressed.kept)
+
+
+def test_changed_stages_are_those_that_differ(pair):
+    assert pair.changed_stages() == STAGES
+    assert perfect().changed_stages() == []
+
+
+def test_inputs_and_targets_are_the_teachers_kept_channels(pair, lesson):
+    for stage in STAGES:
+        entering = pair.stage_input(lesson.features, stage)
+        leaving = pair.stage_target(lesson.features, stage)
+        assert entering.shape[1] == pair.student.spec.width_in(stage)
+        assert leaving.shape[1] == pair.student.spec.stages[stage].width_out
+    kept = pair.kept["up3.stream"]
+    assert torch.equal(pair.stage_input(lesson.features, "up3"), lesson.features["up2"][:, kept])
+    assert torch.equal(pair.stage_target(lesson.features, "up3"), lesson.features["up3"][:, kept])
+
+
+def test_the_teacher_is_asked_once_per_lesson(lesson, monkeypatch):
+    first = lesson.features
+    monkeypatch.setattr(lesson, "_teacher", None)
+    assert lesson.features is first
+    assert not first["frames"].requires_grad
+
+
+@pytest.mark.parametrize("name", PHASES)
+def test_terms_are_scalars_with_gradients_for_the_changed_stages(pair, lesson, name):
+    pair.student.requires_grad_(True)
+    terms = PHASES.get(name)(pair, dynamic=True).terms(lesson, 0.5)
+    assert all(term.shape == () for term in terms.values())
+    torch.stack(list(terms.values())).sum().backward()
+    for stage in STAGES:
+        assert any(p.grad is not None and p.grad.abs().max() > 0 for p in pair.student.stages[stage].parameters())
+    assert pair.student.head.conv.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", PHASES)
+def test_a_perfect_student_has_no_loss(lesson, name):
+    """Its video is its teacher's own output, so also the source is met."""
+    terms = PHASES.get(name)(perfect(), dynamic=True).terms(lesson, 0.0)
+    assert sum(term.item() for term in terms.values()) == pytest.approx(0, abs=0.05)
+
+
+def test_aligned_stages_do_not_wait_for_each_other(pair, lesson):
+    """A ruined up2 leaves the term of up3 as it was: that one starts from the teacher's features."""
+    phase = PHASES.get("align")(pair, dynamic=True)
+    before = {name: term.item() for name, term in phase.terms(lesson, 0.0).items()}
+    with torch.no_grad():
+        pair.student.stages["up2"].upsampler.conv.weight.zero_()
+    after = {name: term.item() for name, term in phase.terms(lesson, 0.0).items()}
+    assert after["up2"] > before["up2"]
+    assert [after[name] for name in ("up1", "up3", "head")] == [before[name] for name in ("up1", "up3", "head")]
+
+
+def test_refinement_aims_between_source_and_teacher(pair):
+    teacher, video = own_teacher()
+    x = next(video)
+    phase = PHASES.get("refine")(pair, dynamic=True)
+    near = phase.terms(Lesson(teacher.decoder, x, teacher.encode(x)), 0.0)["pixels"].item()
+    far = phase.terms(Lesson(teacher.decoder, -x, teacher.encode(x)), 0.0)["pixels"].item()
+    assert far > near
+
+
+def test_dynamic_weights_sum_to_one_and_follow_the_worst_stage(pair):
+    phase = Joint(pair, dynamic=True)
+    weights = phase._weights({"up1": 0.1, "up2": 0.3, "up3": 0.6})
+    assert sum(weights.values()) == pytest.approx(1)
+    assert weights == pytest.approx({"up1": 0.1, "up2": 0.3, "up3": 0.6})
+    for _ in range(60):
+        weights = phase._weights({"up1": 0.8, "up2": 0.1, "up3": 0.1})
+        assert sum(weights.values()) == pytest.approx(1)
+    assert weights["up1"] == pytest.approx(0.8, abs=0.01)
+
+
+def test_one_bad_batch_does_not_turn_the_weights(pair):
+    phase = Joint(pair, dynamic=True)
+    for _ in range(20):
+        phase._weights({"up1": 0.1, "up2": 0.9})
+    weights = phase._weights({"up1": 0.9, "up2": 0.1})
+    assert weights["up2"] > 0.6 > weights["up1"]
+
+
+def test_fixed_weights_are_equal(pair):
+    assert Joint(pair, dynamic=False)._weights({"up1": 0.1, "up2": 0.9}) == {"up1": 0.5, "up2": 0.5}
+
+
+@pytest.mark.parametrize(("progress", "share"), [(0.0, 1.0), (1.0, LAST_SHARE)])
+def test_features_fade_against_the_pixels(pair, lesson, progress, share):
+    terms = Joint(pair, dynamic=True).terms(lesson, progress)
+    assert terms["features"].item() == pytest.approx(share * terms["pixels"].item(), rel=1e-3)
+
+
+def test_fixed_features_do_not_fade(pair, lesson):
+    values = [Joint(pair, dynamic=False).terms(lesson, progress)["features"].item() for progress in (0.0, 1.0)]
+    assert values[0] == values[1] > 0
+
+
+def test_terms_do_not_touch_the_student(pair, lesson):
+    before = copy.deepcopy(pair.student.state_dict())
+    for name in PHASES:
+        PHASES.get(name)(pair, dynamic=True).terms(lesson, 0.0)
+    assert all(torch.equal(value, before[name]) for name, value in pair.student.state_dict().items())

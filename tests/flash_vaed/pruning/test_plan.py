@@ -1,0 +1,101 @@
+"""A plan is data; what cannot be built is refused before anything is calibrated."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from flash_vaed import CompressionPlan, StageEdit
+from flash_vaed.families.wan import wan_spec
+from flash_vaed.pruning.plan import kept_channels, student_spec
+from flash_vaed.spec import FrozenMapping
+from tests.flash_vaed.examples import FOUR_CHANNELS, tiny_spec
+
+LAST_THREE = {"up1": StageEdit(prune=True), "up2": StageEdit("conv2d", True), "up3": StageEdit("conv2d", True)}
+
+
+def plan(stages: dict[str, StageEdit], ratio: float = 0.5) -> CompressionPlan:
+    return CompressionPlan(FrozenMapping(stages), ratio)
+
+
+def test_a_plan_survives_json():
+    original = CompressionPlan(FrozenMapping(LAST_THREE), 0.25, "random", "mean", False, 3)
+    copy = CompressionPlan.from_json(json.loads(json.dumps(original.to_json())))
+    assert copy == original
+    assert hash(copy) == hash(original)
+
+
+def test_a_plain_mapping_of_edits_will_do():
+    assert hash(CompressionPlan(LAST_THREE, 0.5)) == hash(plan(LAST_THREE))  # type: ignore[arg-type]
+
+
+def test_an_empty_plan_changes_nothing():
+    assert student_spec(tiny_spec(), CompressionPlan()) == tiny_spec()
+    everything = {name: StageEdit("causal_conv3d", name in ("up1", "up2", "up3")) for name in tiny_spec().stages}
+    assert student_spec(tiny_spec(), plan(everything, ratio=1.0)) == tiny_spec()
+
+
+def test_widths_and_the_ways_in_follow_the_ratio():
+    spec = student_spec(tiny_spec(), plan(LAST_THREE, 0.25))
+    assert [stage.channels for stage in spec.stages.values()] == [32, 32, 8, 4, 2]
+    assert [stage.width_out for stage in spec.stages.values()] == [32, 4, 4, 2, 2]
+    assert [stage.operator for stage in spec.stages.values()] == ["causal_conv3d"] * 3 + ["conv2d"] * 2
+
+
+def test_the_papers_widths():
+    edits = {name: StageEdit("depthwise3d") for name in ("mid", "up0", "up1")}
+    edits |= {name: StageEdit("conv2d", True) for name in ("up2", "up3")}
+    spec = student_spec(wan_spec(), plan(edits, 1 / 8))
+    assert [stage.channels for stage in spec.stages.values()] == [384, 384, 384, 24, 12]
+    assert [stage.width_out for stage in spec.stages.values()] == [384, 192, 24, 12, 12]
+
+
+def test_a_stage_between_unpruned_ones_keeps_its_way_out():
+    spec = student_spec(tiny_spec(), plan({"up2": StageEdit(prune=True)}))
+    assert [stage.channels for stage in spec.stages.values()] == [32, 32, 32, 8, 8]
+    assert [stage.width_out for stage in spec.stages.values()] == [32, 16, 8, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("edits", "ratio", "message"),
+    [
+        ({"up7": StageEdit()}, 0.5, r"the plan edits stage \['up7'\]; this decoder has mid, up0"),
+        ({"mid": StageEdit(prune=True)}, 0.5, "stage mid has attention, whose heads need every channel"),
+        ({"up0": StageEdit(prune=True)}, 0.5, "stages mid and up0 share one stream; prune both or neither"),
+        ({"up1": StageEdit(prune=True)}, 0.01, "ratio 0.01 is too small for stage up1: its widths would fall together"),
+    ],
+)
+def test_a_plan_that_cannot_be_built_is_refused(edits, ratio, message):
+    with pytest.raises(ValueError, match=message):
+        student_spec(tiny_spec(), plan(edits, ratio))
+
+
+def test_a_first_stage_without_attention_is_refused_too():
+    spec = tiny_spec()
+    spec = spec.with_stages(mid=dataclasses.replace(spec.stages["mid"], attention=False))
+    with pytest.raises(ValueError, match="the first stage, mid, is fed by the unpruned entry"):
+        student_spec(spec, plan({"mid": StageEdit(prune=True), "up0": StageEdit(prune=True)}))
+
+
+@pytest.mark.parametrize("ratio", [0, -0.5, 1.01, float("nan")])
+def test_a_ratio_out_of_range_is_refused(ratio):
+    with pytest.raises(ValueError, match=r"ratio is the share of channels kept, in \(0, 1\], not"):
+        CompressionPlan(ratio=ratio)
+
+
+def test_an_unknown_scaling_is_refused():
+    with pytest.raises(ValueError, match="scaling is one of total, mean, not 'median'"):
+        CompressionPlan(scaling="median")
+
+
+@pytest.mark.parametrize(("channels", "ratio", "kept"), [(96, 1 / 8, 12), (10, 0.25, 2), (3, 0.01, 1), (7, 1.0, 7)])
+def test_kept_channels_round_and_never_vanish(channels, ratio, kept):
+    assert kept_channels(channels, ratio) == kept
+
+
+def test_a_two_stage_decoder_can_be_pruned_at_its_end():
+    spec = wan_spec(8, (1, 2), 1, (True,), FOUR_CHANNELS)
+    small = student_spec(spec, plan({"up1": StageEdit(prune=True)}))
+    assert [stage.channels for stage in small.stages.values()] == [16, 16, 4]

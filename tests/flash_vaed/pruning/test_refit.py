@@ -1,0 +1,64 @@
+"""One ridge regression: exact where it can be, near its prior where data are few."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from flash_vaed.operators import OPERATORS
+from flash_vaed.operators.base import sample_positions
+from flash_vaed.pruning.refit import ridge, solve
+from flash_vaed.state import Stream
+from tests.flash_vaed.examples import scramble
+
+
+def rows(count: int, seed: int = 0) -> torch.Tensor:
+    """(count, 6) correlated regressors with a mean."""
+    generator = torch.Generator().manual_seed(seed)
+    mix = torch.randn(6, 6, generator=generator)
+    return torch.randn(count, 6, generator=generator) @ mix + torch.arange(6.0)
+
+
+def test_ridge_finds_a_linear_map_and_its_bias():
+    columns, truth = rows(500), torch.randn(6, 2, generator=torch.Generator().manual_seed(3))
+    theta, bias = ridge(columns, columns @ truth + torch.tensor([1.0, -2.0]), torch.zeros(6, 2), strength=1e-8)
+    torch.testing.assert_close(theta, truth, atol=1e-3, rtol=0)
+    torch.testing.assert_close(bias, torch.tensor([1.0, -2.0]), atol=1e-2, rtol=0)
+
+
+def test_a_prior_that_is_right_stays():
+    columns, truth = rows(50), torch.randn(6, 2, generator=torch.Generator().manual_seed(3))
+    theta, bias = ridge(columns, columns @ truth + 0.5, truth, strength=10.0)
+    torch.testing.assert_close(theta, truth, atol=1e-4, rtol=0)
+    torch.testing.assert_close(bias, torch.full((2,), 0.5), atol=1e-3, rtol=0)
+
+
+def test_with_few_samples_the_prior_decides_what_they_cannot():
+    """One sample says nothing after centring: theta is the prior, the bias meets the sample."""
+    columns, prior = rows(1), torch.randn(6, 2, generator=torch.Generator().manual_seed(3))
+    target = torch.tensor([[3.0, 4.0]])
+    theta, bias = ridge(columns, target, prior)
+    torch.testing.assert_close(theta, prior)
+    torch.testing.assert_close(columns @ theta + bias, target)
+
+
+def test_a_stronger_ridge_stays_nearer_its_prior():
+    columns, prior = rows(100), torch.zeros(6, 1)
+    target = columns.sum(dim=1, keepdim=True)
+    norms = [ridge(columns, target, prior, strength)[0].norm().item() for strength in (1e-6, 1.0, 100.0)]
+    assert norms == sorted(norms, reverse=True)
+    assert norms[-1] < 0.3 * norms[0]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_an_operator_refitted_to_what_it_could_do_does_it(name):
+    """A target made by the same kind of operator, found again from samples of it."""
+    truth, found = (OPERATORS.get(name)(3, 5) for _ in range(2))
+    scramble(truth, seed=1)
+    scramble(found, seed=1)
+    found.write(torch.zeros_like(found.theta()), torch.zeros(5))
+    x = torch.randn(2, 3, 5, 8, 8, generator=torch.Generator().manual_seed(0))
+    target = truth.requires_grad_(False)(x, Stream.fresh())
+    solve(found, x, target, sample_positions(x.shape, 3000, torch.Generator().manual_seed(2)))
+    result = found.requires_grad_(False)(x, Stream.fresh())
+    assert (result - target).square().mean() < 1e-4 * target.var()
