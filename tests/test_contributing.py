@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+HOUSE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 RECIPE = re.compile(r"^### [^\n]*: `([^`\n]+)`\n```(?:python|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"`python -m bench ((?:run|multirun) [^`]+)`")
 
@@ -81,3 +82,11 @@ def test_the_files_of_all_recipes_work_and_so_do_the_commands_shown(project):
     script = [sys.executable, "-c", USE_EVERYTHING, *commands]
     done = subprocess.run(script, cwd=project, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("document", [GUIDE, HOUSE], ids=["contributing", "architecture"])
+def test_every_file_a_document_names_is_there(document):
+    named = set(re.findall(r"`((?:flash_vaed|bench|conf|dashboard|tests)/[\w/]+\.(?:py|yaml))`", document))
+    new = {path for path, _ in RECIPE.findall(document)}
+    assert [path for path in sorted(named - new) if not (ROOT / path).is_file()] == []
+    assert len(named) > 5

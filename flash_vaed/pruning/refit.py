@@ -122,10 +122,10 @@ def ridge(columns_PK: Tensor, target_PO: Tensor, prior_KO: Tensor, strength: flo
     column_mean, target_mean = columns_PK.mean(dim=0), target_PO.mean(dim=0)
     columns, target = columns_PK - column_mean, target_PO - target_mean
     gram = (columns.T @ columns / len(columns)).double()
-    cross = (columns.T @ target / len(columns)).double()
+    missed = (columns.T @ (target - columns @ prior_KO) / len(columns)).double()  # a prior that is right stays exact
     load = strength * gram.diagonal().mean() + 1e-12
     gram.diagonal().add_(load)
-    theta = torch.linalg.solve(gram, cross + load * prior_KO.double()).to(prior_KO.dtype)
+    theta = (prior_KO.double() + torch.linalg.solve(gram, missed)).to(prior_KO.dtype)
     return theta, target_mean - column_mean @ theta
 
 

@@ -38,12 +38,12 @@ def dense(x_NCTHW: Tensor, weight_OI333: Tensor, bias_O: Tensor) -> Tensor:
     return F.conv3d(F.pad(x_NCTHW, (1, 1, 1, 1, 2, 0)), weight_OI333, bias_O)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", list(OPERATORS))
 def test_sizes_stay_and_channels_change(name):
     assert make(name)(clip(), Stream.fresh()).shape == (2, OUT, 6, 5, 4)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", list(OPERATORS))
 @pytest.mark.parametrize("chunk", [1, 2, 4])
 def test_streaming_is_batch(name, chunk):
     operator, parts, state = make(name), [], DecoderState()
@@ -54,7 +54,7 @@ def test_streaming_is_batch(name, chunk):
     torch.testing.assert_close(torch.cat(parts, dim=2), operator(clip(), Stream.fresh()), **SAME)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", list(OPERATORS))
 def test_no_frame_sees_a_later_one(name):
     operator, x = make(name), clip()
     later = x.clone()
@@ -62,7 +62,7 @@ def test_no_frame_sees_a_later_one(name):
     assert torch.equal(operator(later, Stream.fresh())[:, :, :3], operator(x, Stream.fresh())[:, :, :3])
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", list(OPERATORS))
 def test_forward_is_columns_times_theta(name):
     """At every kind of place: frame 0, borders, corners, inside."""
     operator, x = make(name), clip()
@@ -74,7 +74,7 @@ def test_forward_is_columns_times_theta(name):
     torch.testing.assert_close(rebuilt, operator(x, Stream.fresh())[n, :, t, y, w], **SAME)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", list(OPERATORS))
 def test_write_stores_the_map_that_theta_reads(name):
     operator, x = make(name), clip()
     index = sample_positions(x.shape, 50, torch.Generator().manual_seed(0), first_frame=0)
@@ -88,7 +88,7 @@ def test_write_stores_the_map_that_theta_reads(name):
     )
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", list(OPERATORS))
 def test_a_start_from_dense_takes_the_bias(name):
     operator, (_, bias) = make(name), dense_kernel()
     operator.from_dense(torch.zeros(OUT, IN, 3, 3, 3), bias)

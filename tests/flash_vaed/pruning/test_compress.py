@@ -32,7 +32,7 @@ def last_two(operator: str | None = "causal_conv3d", **settings) -> CompressionP
 # --- identity
 
 
-@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("criterion", list(CRITERIA))
 @pytest.mark.parametrize("edits", [{}, {name: StageEdit("causal_conv3d", name in PRUNABLE) for name in STAGES}])
 def test_all_channels_and_the_teachers_operators_are_the_teacher_bit_for_bit(
     teacher, calibration_latents, statistics, criterion, edits
@@ -201,7 +201,7 @@ def test_an_unknown_criterion_is_refused(teacher, calibration_latents, statistic
 # --- seeds, and the teacher
 
 
-@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("criterion", list(CRITERIA))
 def test_the_same_plan_gives_the_same_student(teacher, calibration_latents, statistics, criterion):
     one, two = (
         compress(teacher, last_two("conv2d", ratio=0.5, criterion=criterion), calibration_latents[:1], statistics)
@@ -241,7 +241,7 @@ def quality(student: Decoder, teacher: Decoder) -> float:
     return psnr(student.decode(z), teacher.decode(z))
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", list(OPERATORS))
 @pytest.mark.parametrize("ratio", [1.0, 0.5])
 def test_refit_beats_no_refit(teacher, calibration_latents, statistics, operator, ratio):
     if operator == "causal_conv3d" and ratio == 1.0:

@@ -32,13 +32,13 @@ def kernels(channels: int = 24) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize("scaling", ["total", "mean"])
-@pytest.mark.parametrize("name", CRITERIA)
+@pytest.mark.parametrize("name", list(CRITERIA))
 def test_every_criterion_ranks_every_channel_once(name, scaling):
     order = CRITERIA.get(name)(evidence(correlated(), scaling, producers=kernels()))
     assert sorted(order) == list(range(24))
 
 
-@pytest.mark.parametrize("name", CRITERIA)
+@pytest.mark.parametrize("name", list(CRITERIA))
 def test_the_same_seed_gives_the_same_ranking(name):
     first, again = (CRITERIA.get(name)(evidence(correlated(), producers=kernels())) for _ in range(2))
     assert first == again
@@ -62,14 +62,16 @@ def test_each_step_takes_the_best_addition(seed):
 
 
 def test_independence_rebuilds_more_than_lots_or_loudness_at_every_width():
+    drawn = torch.Generator().manual_seed(7)
     for seed in range(3):
         covariance = correlated(seed=seed)
         order = greedy_order(covariance)
         loudest = covariance.diagonal().argsort(descending=True).tolist()
         for k in (2, 4, 6, 12):
             greedy = reconstruction_r2(covariance, order[:k])
-            lots = [reconstruction_r2(covariance, torch.randperm(24).tolist()[:k]) for _ in range(20)]
-            assert greedy > max(lots)
+            lots = [reconstruction_r2(covariance, torch.randperm(24, generator=drawn).tolist()[:k]) for _ in range(20)]
+            assert greedy >= max(lots) - 1e-9
+            assert greedy > sum(lots) / 20 + 0.05
             assert greedy >= reconstruction_r2(covariance, loudest[:k]) - 1e-9
 
 

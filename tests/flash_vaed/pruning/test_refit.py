@@ -50,7 +50,7 @@ def test_a_stronger_ridge_stays_nearer_its_prior():
     assert norms[-1] < 0.3 * norms[0]
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", list(OPERATORS))
 def test_an_operator_refitted_to_what_it_could_do_does_it(name):
     """A target made by the same kind of operator, found again from samples of it."""
     truth, found = (OPERATORS.get(name)(3, 5) for _ in range(2))
