@@ -72,7 +72,7 @@ def study(place, arguments) -> tuple[pd.DataFrame, pd.DataFrame]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         assert main(["multirun", "plan=teacher,paper", "distill=none,full", "prune.ratio=0.5", *arguments]) == 0
-    runs, measurements, problems = records.read(place / "results")
+    runs, measurements, problems = records.read(place / "results" / "local")
     assert not problems
     return runs, measurements
 
@@ -170,13 +170,13 @@ def test_untrained_psnr_is_that_of_the_run_without_training(study):
 
 def test_the_same_command_repeats_nothing_and_prints_the_same_table(study, place, arguments, monkeypatch, capsys):
     monkeypatch.chdir(place)
-    before = {path: path.stat().st_mtime_ns for path in (place / "results").rglob("*.parquet")}
+    before = {path: path.stat().st_mtime_ns for path in (place / "results" / "local").rglob("*.parquet")}
     assert main(["multirun", "plan=teacher,paper", "distill=none,full", "prune.ratio=0.5", *arguments]) == 0
     shown = capsys.readouterr()
     assert "stored already" in shown.err
     assert CONTROL in shown.out
-    assert "Results: results" in shown.out
-    assert {path: path.stat().st_mtime_ns for path in (place / "results").rglob("*.parquet")} == before
+    assert "Results: results/local" in shown.out
+    assert {path: path.stat().st_mtime_ns for path in (place / "results" / "local").rglob("*.parquet")} == before
     assert main(["report", "--json"]) == 0
     assert CONTROL in json.dumps(json.loads(capsys.readouterr().out))
 

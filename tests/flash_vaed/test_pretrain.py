@@ -47,17 +47,17 @@ def assert_equal_weights(one, other) -> None:
 
 
 def test_training_lowers_the_error():
-    recipe = dataclasses.replace(RECIPE, steps=40)
+    recipe = dataclasses.replace(RECIPE, steps=60, muon_decay=0.0)
     teacher, record = pretrain(SmoothVideo(), recipe)
     losses = [loss for _, loss, _ in record.curve]
-    assert sum(losses[-5:]) < sum(losses[:5]) - 0.5
-    assert [step for step, _, _ in record.curve] == list(range(1, 41))
+    assert sum(losses[-5:]) / 5 < sum(losses[:5]) / 5 - 0.1
+    assert [step for step, _, _ in record.curve] == list(range(1, 61))
     assert 0 < record.variance_kept <= 1
     assert record.cpu_s > 0
-    x_NCTHW = next(SmoothVideo(seed=5))
+    x_NCTHW = torch.cat([next(SmoothVideo(seed=5 + i)) for i in range(4)])
     start, _ = pretrain(SmoothVideo(), dataclasses.replace(RECIPE, steps=0))
     before, after = (psnr(t.decoder.decode(t.encode(x_NCTHW)), x_NCTHW) for t in (start, teacher))
-    assert after > before + 1
+    assert after > before + 0.5
 
 
 def test_the_teacher_owns_its_latents_statistics():

@@ -66,7 +66,7 @@ def test_terms_are_scalars_with_gradients_for_the_changed_stages(pair, lesson, n
     terms = PHASES.get(name)(pair, dynamic=True).terms(lesson, 0.5)
     assert all(term.shape == () for term in terms.values())
     torch.stack(list(terms.values())).sum().backward()
-    for stage in STAGES:
+    for stage in ("up2", "up3"):  # up1 merely hands over fewer channels: sliced, it has nothing to align
         assert any(p.grad is not None and p.grad.abs().max() > 0 for p in pair.student.stages[stage].parameters())
     assert pair.student.head.conv.weight.grad.abs().max() > 0
 

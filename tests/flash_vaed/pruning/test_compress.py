@@ -125,7 +125,9 @@ def test_exact_combinations_fold_into_the_layer_that_reads_them(calibration_late
 # --- every combination
 
 
-@pytest.mark.parametrize(("operator", "prune"), itertools.product(OPERATORS, [(), ("up2",), ("up2", "up3"), PRUNABLE]))
+@pytest.mark.parametrize(
+    ("operator", "prune"), list(itertools.product(OPERATORS, [(), ("up2",), ("up2", "up3"), PRUNABLE]))
+)
 def test_every_operator_and_pruning_builds_streams_and_is_stored(
     teacher, calibration_latents, statistics, tmp_path, operator, prune
 ):
