@@ -48,7 +48,7 @@ def test_only_lots_depend_on_the_seed():
     def orders(name: str) -> set[tuple[int, ...]]:
         return {tuple(CRITERIA.get(name)(evidence(correlated(), seed=s, producers=kernels()))) for s in range(5)}
 
-    assert {name: len(orders(name)) for name in CRITERIA} == {"independence": 1, "magnitude": 1, "random": 5}
+    assert {name for name in CRITERIA if len(orders(name)) > 1} == {"random"}
 
 
 @pytest.mark.parametrize("seed", range(3))
