@@ -56,6 +56,7 @@ def test_a_writer_that_dies_leaves_the_old_snapshot(tmp_path, monkeypatch):
     assert load_snapshot(path) == {"steps": 1}
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("layout", ["plain pickle", "torch file"])
 def test_code_in_a_snapshot_is_refused_and_not_run(tmp_path, layout):
     path, marker = tmp_path / "snapshot.pt", tmp_path / "marker"

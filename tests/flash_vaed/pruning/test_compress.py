@@ -243,11 +243,11 @@ def quality(student: Decoder, teacher: Decoder) -> float:
     return psnr(student.decode(z), teacher.decode(z))
 
 
-@pytest.mark.parametrize("operator", list(OPERATORS))
-@pytest.mark.parametrize("ratio", [1.0, 0.5])
+CHANGES = [pair for pair in itertools.product(OPERATORS, [1.0, 0.5]) if pair != ("causal_conv3d", 1.0)]
+
+
+@pytest.mark.parametrize(("operator", "ratio"), CHANGES)
 def test_refit_beats_no_refit(teacher, calibration_latents, statistics, operator, ratio):
-    if operator == "causal_conv3d" and ratio == 1.0:
-        pytest.skip("the teacher itself: nothing to fit")
     with_refit, without = (
         quality(
             compress(teacher, last_two(operator, ratio=ratio, refit=refit), calibration_latents, statistics).decoder,
