@@ -16,15 +16,20 @@ from flash_vaed.pruning.criteria.base import CRITERIA, Evidence
 def independence(evidence: Evidence) -> list[int]:
     """All channels, each the best addition to those before it."""
     covariance = evidence.moments.covariance
+    loudness = covariance.diagonal()
     if evidence.scaling == "mean":
-        deviation = covariance.diagonal().clamp_min(1e-12).sqrt()
+        deviation = loudness.clamp_min(1e-12).sqrt()
         covariance = covariance / torch.outer(deviation, deviation)
-    return greedy_order(covariance)
+    return greedy_order(covariance, loudness)
 
 
-def greedy_order(covariance_CC: Tensor) -> list[int]:
-    """Channels in the order of greedy reconstruction; those that earlier ones rebuild exactly come last."""
+def greedy_order(covariance_CC: Tensor, loudness_C: Tensor | None = None) -> list[int]:
+    """Channels in the order of greedy reconstruction; those that earlier ones rebuild exactly come last, by loudness.
+
+    loudness_C: each channel's variance, where the diagonal of a scaled covariance no longer holds it.
+    """
     residual = covariance_CC.double().clone()
+    loudness = covariance_CC.diagonal() if loudness_C is None else loudness_C
     floor = residual.diagonal() * 1e-10
     order: list[int] = []
     left = torch.ones(len(residual), dtype=torch.bool)
@@ -41,4 +46,4 @@ def greedy_order(covariance_CC: Tensor) -> list[int]:
         residual = (residual + residual.T) / 2
         residual.diagonal().clamp_(min=0)
     redundant = [channel for channel in range(len(left)) if left[channel]]
-    return order + sorted(redundant, key=lambda c: -float(covariance_CC[c, c]))
+    return order + sorted(redundant, key=lambda c: -float(loudness[c]))

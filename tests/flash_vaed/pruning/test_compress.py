@@ -267,6 +267,24 @@ def test_layers_in_front_of_the_first_change_are_left_alone(teacher, calibration
         assert all(torch.equal(value, theirs[name]) for name, value in ours.items()), part
 
 
+def block_output(decoder: Decoder, path: str, latents: Tensor) -> Tensor:
+    """What a module inside `decoder` gives for a clip, its first frame left out, as (positions, channels)."""
+    caught: list[Tensor] = []
+    hook = decoder.get_submodule(path).register_forward_hook(lambda _m, _i, output: caught.append(output))
+    decoder(latents)
+    hook.remove()
+    return caught[0][:, :, 1:].movedim(1, -1).flatten(0, 3).detach()
+
+
+@pytest.mark.parametrize("block", [0, 1])
+def test_a_refitted_block_has_no_offset(teacher, calibration_latents, statistics, block):
+    """Its bias is solved once, for the convolution and the projection around it together (block 0 of up1 has one)."""
+    made = compress(teacher, plan({"up1": StageEdit("conv2d")}), calibration_latents, statistics)
+    path, z = f"stages.up1.blocks.{block}", torch.cat(calibration_latents)
+    missed = block_output(made.decoder, path, z) - block_output(teacher, path, z)
+    assert (missed.mean(dim=0).abs() < 0.1 * missed.std(dim=0)).all()
+
+
 def redundant_teacher() -> Decoder:
     """A decoder whose up2 and up3 channels are noisy mixtures of a quarter of them, so that the choice matters."""
     decoder = random_decoder(seed=5)

@@ -81,6 +81,8 @@ def test_of_copies_one_is_kept_and_the_others_come_last():
     for scaling in ("total", "mean"):
         order = CRITERIA.get("independence")(evidence(covariance, scaling))
         assert {channel % 5 for channel in order[:5]} == set(range(5))
+        loudness = covariance.diagonal()[order[5:]]
+        assert torch.equal(loudness, loudness.sort(descending=True).values), "copies come by loudness, not by rounding"
         assert reconstruction_r2(covariance, order[:5]) == pytest.approx(1, abs=1e-4)
 
 
@@ -115,7 +117,7 @@ def test_magnitude_ranks_by_the_norm_of_the_rows():
 
 def test_magnitude_weighs_every_producer_alike():
     """A kernel a thousand times larger does not decide alone."""
-    loud = torch.tensor([1000.0, 1000, 1000, 1001]).view(4, 1)
+    loud = torch.tensor([1000.0, 1000, 1000, 1010]).view(4, 1)
     quiet = torch.tensor([4.0, 3, 2, 1]).view(4, 1)
     assert CRITERIA.get("magnitude")(evidence(torch.eye(4), producers=(loud, quiet))) == [0, 1, 2, 3]
 
