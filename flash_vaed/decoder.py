@@ -20,6 +20,7 @@ class Decoder(nn.Module):
     """Raw latents (N, C, t, h, w) -> frames (N, 3, T, H, W) in [-1, 1].
 
     `decode` takes a clip at once or in chunks, with the same result; `step` is one chunk with the state as an argument.
+    A decoder that looks ahead gives a step's frames later, the last ones when it is told that the stream ends.
     """
 
     def __init__(self, spec: DecoderSpec) -> None:
@@ -40,10 +41,13 @@ class Decoder(nn.Module):
         return DecoderState()
 
     @torch.no_grad()
-    def step(self, z_NCthw: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Decode the next latents of a stream: frames in [-1, 1] and the state behind them. `state` is not changed."""
+    def step(self, z_NCthw: Tensor, state: DecoderState, last: bool = False) -> tuple[Tensor, DecoderState]:
+        """Decode the next latents of a stream: frames in [-1, 1] and the state behind them. `state` is not changed.
+
+        last: no latents follow. Only a decoder that looks ahead needs to know; it may hold frames back until then.
+        """
         self._check(z_NCthw)
-        stream = Stream(state)
+        stream = Stream(state, last)
         x = self._walk(z_NCthw, stream)
         return x.clamp(-1, 1), stream.after(state.latents_seen + z_NCthw.shape[2])
 
@@ -54,9 +58,11 @@ class Decoder(nn.Module):
             raise ValueError(f"chunk is a positive number of latents or None, not {chunk}")
         self._check(z_NCthw)
         frames, state = [], self.init_state()
-        for z_chunk in z_NCthw.split(chunk or z_NCthw.shape[2], dim=2):
+        *before, end = z_NCthw.split(chunk or z_NCthw.shape[2], dim=2)
+        for z_chunk in before:
             x, state = self.step(z_chunk, state)
             frames.append(x)
+        frames.append(self.step(end, state, last=True)[0])
         return torch.cat(frames, dim=2)
 
     def forward(self, z_NCthw: Tensor) -> Tensor:

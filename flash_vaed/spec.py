@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 UPSAMPLES = ("none", "spatial", "spatiotemporal")
 SHORTCUTS = ("auto", "always")
+TIMES = ("causal_zero", "causal_replicate", "centred_replicate")
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -53,6 +54,8 @@ class StagePlan:
     upsample: "none", "spatial" (H and W x2) or "spatiotemporal" (T x2 as well, except on the very first frame).
     attention: per-frame self-attention behind the first block.
     shortcut: "auto" puts a 1x1x1 convolution on the residual path only where the width changes; "always" everywhere.
+    skip: the stage's input, repeated to the size of its output, is added to it (Wan 2.2).
+    time: what the blocks' convolutions see beyond a clip's ends, one of `TIMES`; None stands for the decoder's rule.
     """
 
     operator: str
@@ -62,6 +65,8 @@ class StagePlan:
     out_channels: int | None = None
     attention: bool = False
     shortcut: str = "auto"
+    skip: bool = False
+    time: str | None = None
 
     def __post_init__(self) -> None:
         if self.out_channels is None:
@@ -72,6 +77,8 @@ class StagePlan:
             raise ValueError(f"upsample is one of {', '.join(UPSAMPLES)}, not {self.upsample!r}")
         if self.shortcut not in SHORTCUTS:
             raise ValueError(f"shortcut is one of {', '.join(SHORTCUTS)}, not {self.shortcut!r}")
+        if self.time is not None:
+            _check_time(self.time)
         if self.upsample == "none" and self.out_channels != self.channels:
             raise ValueError(
                 f"without an upsampler a stage leaves with its {self.channels} channels, not {self.out_channels}"
@@ -82,6 +89,11 @@ class StagePlan:
         """Channels that leave the stage."""
         assert self.out_channels is not None  # set in __post_init__
         return self.out_channels
+
+
+def _check_time(rule: str) -> None:
+    if rule not in TIMES:
+        raise ValueError(f"time is one of {', '.join(TIMES)}, not {rule!r}")
 
 
 @dataclass(frozen=True)
@@ -134,14 +146,21 @@ class DecoderSpec:
     """Everything that determines a decoder's graph. Frozen, hashable, JSON round trip.
 
     family: how blocks are wired (`flash_vaed.families`). stages: named, in execution order, e.g. mid, up0 ... up3.
+    patch: side in pixels of the square that the head writes per position. time: what temporal convolutions see beyond a
+    clip's ends: zeros or the first frame in front ("causal_..."), or the nearest frame on both sides ("centred_...").
     """
 
     family: str
     latents: LatentSpace
     stages: FrozenMapping[str, StagePlan]
     out_channels: int = 3
+    patch: int = 1
+    time: str = "causal_zero"
 
     def __post_init__(self) -> None:
+        _check_time(self.time)
+        if self.patch < 1:
+            raise ValueError(f"patch is a positive number of pixels, not {self.patch}")
         if not self.stages:
             raise ValueError("a decoder needs at least one stage")
         if not isinstance(self.stages, FrozenMapping):
@@ -150,7 +169,7 @@ class DecoderSpec:
     @property
     def spatial_scale(self) -> int:
         """Output pixels per latent pixel and axis."""
-        return int(2 ** sum(stage.upsample != "none" for stage in self.stages.values()))
+        return int(self.patch * 2 ** sum(stage.upsample != "none" for stage in self.stages.values()))
 
     @property
     def temporal_scale(self) -> int:
@@ -185,12 +204,13 @@ class DecoderSpec:
         return dataclasses.replace(self, stages=FrozenMapping({**self.stages, **changed}))
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dictionary; `from_json` is its inverse."""
+        """A JSON-ready dictionary; `from_json` is its inverse. Fields at their default are left out, so that a field
+        added later changes neither old files nor their fingerprints.
+        """
         return {
-            "family": self.family,
+            **_told(self),
             "latents": dataclasses.asdict(self.latents),
-            "stages": {name: dataclasses.asdict(stage) for name, stage in self.stages.items()},
-            "out_channels": self.out_channels,
+            "stages": {name: _told(stage) for name, stage in self.stages.items()},
         }
 
     @classmethod
@@ -198,8 +218,8 @@ class DecoderSpec:
         """The spec written by `to_json`; unknown or missing keys are a `ValueError`."""
         try:
             stages = {name: StagePlan(**stage) for name, stage in document["stages"].items()}
-            parts = {"latents": LatentSpace(**document["latents"]), "out_channels": document["out_channels"]}
-            return cls(**{**document, **parts, "stages": FrozenMapping(stages)})
+            latents = LatentSpace(**document["latents"])
+            return cls(**{**document, "latents": latents, "stages": FrozenMapping(stages)})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a decoder spec: {error}") from error
 
@@ -208,3 +228,9 @@ class DecoderSpec:
         document = self.to_json()
         document["stages"] = list(document["stages"].items())
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _told(plan: DecoderSpec | StagePlan) -> dict[str, Any]:
+    """The fields of a plan that differ from their default."""
+    values = {field.name: (getattr(plan, field.name), field.default) for field in dataclasses.fields(plan)}
+    return {name: value for name, (value, default) in values.items() if value != default}

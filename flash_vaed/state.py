@@ -1,7 +1,11 @@
 """The decoder's memory between chunks, as a value.
 
-A causal convolution needs the last frames of its own input. They live here, keyed by module path, never on a module:
-two streams can share one decoder, and an exception leaves no stale cache behind.
+A temporal convolution needs frames of its own input that an earlier chunk brought. They live here, keyed by module
+path, never on a module: two streams can share one decoder, and an exception leaves no stale cache behind.
+
+A decoder that looks ahead (LTX-Video) streams too: each convolution holds its last frames back until the next chunk
+shows what follows them, and gives them up when the stream ends. Slower branches are waited for. The frames are those of
+the whole clip, only later.
 """
 
 from __future__ import annotations
@@ -15,10 +19,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class DecoderState:
-    """What `step` takes and returns: how many latents were decoded, and the remembered frames per module path."""
+    """What `step` takes and returns: how many latents were decoded, and the remembered frames per module path.
+
+    ended: the stream was told that no more latents follow.
+    """
 
     latents_seen: int = 0
     memory: Mapping[str, Tensor] = field(default_factory=dict)
+    ended: bool = False
 
     def nbytes(self) -> int:
         """Bytes held by the remembered frames."""
@@ -26,32 +34,71 @@ class DecoderState:
 
 
 class Stream:
-    """One step's view of a state: modules read the past from it and leave what the next step needs."""
+    """One step's view of a state: modules read the past from it and leave what the next step needs.
 
-    def __init__(self, state: DecoderState) -> None:
-        self.first = state.latents_seen == 0
+    first: these are the clip's first latents. last: they are its last.
+    """
+
+    def __init__(self, state: DecoderState, last: bool = False) -> None:
+        if state.ended:
+            raise ValueError("this stream has ended; start a new one with init_state()")
+        self.first, self.last = state.latents_seen == 0, last
         self._past = state.memory
         self._future: dict[str, Tensor] = {}
 
     @classmethod
     def fresh(cls) -> Stream:
-        """The view in front of a clip's first latent."""
-        return cls(DecoderState())
+        """The view of a whole clip."""
+        return cls(DecoderState(), last=True)
 
-    def extend(self, slot: str, x_NCTHW: Tensor, frames: int) -> Tensor:
-        """Put the last `frames` frames seen at `slot` in front of x (zeros at the start) and remember the new tail.
+    def extend(self, slot: str, x_NCTHW: Tensor, frames: int, time: str = "causal_zero") -> Tensor:
+        """x with the `frames` neighbours in time that a convolution of `frames` + 1 taps needs; remembers the new tail.
 
-        A state of another decoder, batch or frame size is a `ValueError`.
+        time: the rule at the clip's ends, one of `spec.TIMES`. A centred convolution gets half its neighbours from the
+        future: what comes back then allows as many outputs as are known already. A state of another decoder, batch or
+        frame size is a `ValueError`.
         """
-        N, C, _, H, W = x_NCTHW.shape
-        past = x_NCTHW.new_zeros(N, C, frames, H, W) if self.first else self._past.get(slot)
-        if past is None or past.shape != (N, C, frames, H, W):
-            held = "nothing" if past is None else tuple(past.shape)
-            raise ValueError(f"not this stream's state: it holds {held} at {slot}, not {(N, C, frames, H, W)}")
+        ahead = frames // 2 if time == "centred_replicate" else 0
+        past = x_NCTHW[:, :, :0] if self.first else self._remembered(slot, x_NCTHW, frames)
+        if past.shape[2] == 0:  # the clip starts here
+            past = _border(x_NCTHW, frames - ahead, time)
         extended = torch.cat([past, x_NCTHW], dim=2)
         self._future[slot] = extended[:, :, -frames:].clone()  # a slice would keep the whole activation alive
+        if self.last and ahead:
+            extended = torch.cat([extended, extended[:, :, -1:].expand(-1, -1, ahead, -1, -1)], dim=2)
         return extended
+
+    def release(self, slot: str, x_NCTHW: Tensor, frames: int) -> Tensor:
+        """The oldest `frames` frames seen at `slot` and not released yet: x itself unless another branch is slower."""
+        held = None if self.first else self._past.get(slot)
+        queue = x_NCTHW if held is None else torch.cat([held, x_NCTHW], dim=2)
+        if held is not None or queue.shape[2] > frames:
+            self._future[slot] = queue[:, :, frames:].clone()
+        return queue[:, :, :frames]
+
+    def begins(self, slot: str, x_NCTHW: Tensor) -> bool:
+        """Whether the first frames of the clip pass `slot` in this step."""
+        if x_NCTHW.shape[2] == 0 or (not self.first and slot in self._past):
+            return False
+        self._future[slot] = x_NCTHW.new_zeros(0)
+        return True
 
     def after(self, latents_seen: int) -> DecoderState:
         """The state behind this step."""
-        return DecoderState(latents_seen, {**self._past, **self._future})
+        return DecoderState(latents_seen, {**self._past, **self._future}, self.last)
+
+    def _remembered(self, slot: str, x_NCTHW: Tensor, frames: int) -> Tensor:
+        N, C, _, H, W = x_NCTHW.shape
+        past = self._past.get(slot)
+        if past is None or past.shape[2] > frames or past[:, :, :0].shape != (N, C, 0, H, W):
+            held = "nothing" if past is None else tuple(past.shape)
+            raise ValueError(f"not this stream's state: it holds {held} at {slot}, not {(N, C, frames, H, W)}")
+        return past
+
+
+def _border(x_NCTHW: Tensor, frames: int, time: str) -> Tensor:
+    """What lies in front of a clip that begins with x: zeros, or its first frame (as soon as there is one)."""
+    if time == "causal_zero":
+        N, C, _, H, W = x_NCTHW.shape
+        return x_NCTHW.new_zeros(N, C, frames, H, W)
+    return x_NCTHW[:, :, :1].repeat(1, 1, frames, 1, 1)

@@ -1,7 +1,8 @@
-"""The Wan 2.1 decoder family: causal residual blocks, per-frame attention, first frame outside time upsampling.
+"""The Wan decoder family: causal residual blocks, per-frame attention, first frame outside time upsampling.
 
-Facts from Wan-Video/Wan2.1 and diffusers' `AutoencoderKLWan`. Space is padded with zeros, time with the past (zeros at
-the start). The first latent skips every temporal upsampler and gives one frame; each later latent gives four.
+Facts from Wan-Video/Wan2.1, Wan-Video/Wan2.2 and diffusers' `AutoencoderKLWan`. Space is padded with zeros, time with
+the past (zeros at the start). The first latent skips every temporal upsampler and gives one frame; each later latent
+gives four.
 
 Legend: N batch, C channels, T frames, H W pixels of the stage at hand.
 """
@@ -15,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flash_vaed.families.base import FAMILIES, Family, Parts
-from flash_vaed.operators import OPERATORS
-from flash_vaed.operators.causal_conv3d import CausalConv3d
+from flash_vaed.families.blocks import Pointwise, ResidualBlock, unpatchify
 from flash_vaed.operators.conv2d import Conv2d
+from flash_vaed.operators.conv3d import Conv3d
 from flash_vaed.spec import DecoderSpec, FrozenMapping, LatentSpace, StagePlan
 from flash_vaed.state import Stream
 
@@ -40,25 +41,27 @@ def wan_spec(
     blocks_per_stage: int = 3,
     time_upsample: tuple[bool, ...] = (True, True, False),
     latents: LatentSpace = WAN21_LATENTS,
+    residual: bool = False,
+    patch: int = 1,
 ) -> DecoderSpec:
     """The teacher's spec at any width; the defaults are the released Wan 2.1 decoder (73.3 M parameters).
 
     multipliers: stage widths over `base_channels`, from the output backwards (as diffusers' `dim_mult`).
-    time_upsample: per up stage but the last, in decoding order.
+    time_upsample: per up stage but the last, in decoding order. residual: Wan 2.2's up stages, which keep their width
+    in the upsampler and add their input to their output. patch: pixels that the head writes per position and axis.
     """
     widths = [base_channels * m for m in reversed(multipliers)]
     if len(time_upsample) != len(widths) - 1:
         raise ValueError(
             f"{len(widths)} up stages need {len(widths) - 1} time_upsample flags, not {len(time_upsample)}"
         )
-    stages = {"mid": StagePlan("causal_conv3d", widths[0], num_blocks=2, attention=True)}
+    stages = {"mid": StagePlan("conv3d", widths[0], num_blocks=2, attention=True)}
     for i, width in enumerate(widths):
         last = i == len(widths) - 1
         upsample = "none" if last else "spatiotemporal" if time_upsample[i] else "spatial"
-        stages[f"up{i}"] = StagePlan(
-            "causal_conv3d", width, blocks_per_stage, upsample, out_channels=width if last else width // 2
-        )
-    return DecoderSpec("wan", latents, FrozenMapping(stages))
+        out = width if last or residual else width // 2
+        stages[f"up{i}"] = StagePlan("conv3d", width, blocks_per_stage, upsample, out, skip=residual and not last)
+    return DecoderSpec("wan", latents, FrozenMapping(stages), patch=patch)
 
 
 class RmsNorm(nn.Module):
@@ -75,37 +78,6 @@ class RmsNorm(nn.Module):
     def unit(x_NCTHW: Tensor) -> Tensor:
         """The norm without its gain: mean square one over channels."""
         return F.normalize(x_NCTHW, dim=1) * x_NCTHW.shape[1] ** 0.5
-
-
-class Pointwise(nn.Module):
-    """1x1x1 convolution with a (O, I, 1, 1, 1) weight."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        conv = nn.Conv3d(in_channels, out_channels, 1)
-        self.weight, self.bias = conv.weight, conv.bias
-
-    def forward(self, x_NCTHW: Tensor) -> Tensor:
-        return F.conv3d(x_NCTHW, self.weight, self.bias)
-
-
-class ResidualBlock(nn.Module):
-    """norm, SiLU, conv, norm, SiLU, conv, plus the input (through a 1x1x1 where widths differ or the plan says so)."""
-
-    def __init__(self, in_channels: int, plan: StagePlan) -> None:
-        super().__init__()
-        operator = OPERATORS.get(plan.operator)
-        self.norm1 = RmsNorm(in_channels)
-        self.conv1 = operator(in_channels, plan.channels)
-        self.norm2 = RmsNorm(plan.channels)
-        self.conv2 = operator(plan.channels, plan.channels)
-        projected = plan.shortcut == "always" or in_channels != plan.channels
-        self.shortcut = Pointwise(in_channels, plan.channels) if projected else nn.Identity()
-
-    def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
-        y = self.conv1(F.silu(self.norm1(x_NCTHW)), stream)
-        y = self.conv2(F.silu(self.norm2(y)), stream)
-        return y + self.shortcut(x_NCTHW)
 
 
 class FrameAttention(nn.Module):
@@ -165,22 +137,50 @@ class Upsampler(nn.Module):
         return F.interpolate(x_NCTHW, scale_factor=(1, 2, 2), mode="nearest")
 
 
-class Stage(nn.Module):
-    """Residual blocks, attention behind the first where planned, an upsampler at the end where planned."""
+class Duplicate(nn.Module):
+    """A stage's input at the size of its output: channels repeated, then dealt out to new frames and pixels.
+
+    As in Wan 2.2 (`DupUp3D`). Of the frames that the clip's first one makes, only the last exists in the output.
+    """
 
     def __init__(self, in_channels: int, plan: StagePlan) -> None:
         super().__init__()
-        widths = [in_channels] + [plan.channels] * plan.num_blocks
-        self.blocks = nn.ModuleList(ResidualBlock(width, plan) for width, _ in pairwise(widths))
-        self.attention = FrameAttention(plan.channels) if plan.attention else None
-        self.upsampler = Upsampler(plan) if plan.upsample != "none" else None
+        self.out_channels = plan.width_out
+        self.frames = 2 if plan.upsample == "spatiotemporal" else 1
+        self.side = 1 if plan.upsample == "none" else 2
+        self.copies, rest = divmod(self.out_channels * self.frames * self.side**2, in_channels)
+        if rest:
+            raise ValueError(f"{in_channels} channels cannot be dealt out to a stage's output of {self.out_channels}")
 
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
+        N, _, T, H, W = x_NCTHW.shape
+        f, s = self.frames, self.side
+        dealt = x_NCTHW.repeat_interleave(self.copies, dim=1).reshape(N, self.out_channels, f, s, s, T, H, W)
+        y = dealt.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(N, self.out_channels, T * f, H * s, W * s)
+        return y[:, :, f - 1 :] if stream.first else y
+
+
+class Stage(nn.Module):
+    """Residual blocks, attention behind the first, an upsampler at the end, a skip around all of it: where planned."""
+
+    def __init__(self, in_channels: int, plan: StagePlan, time: str) -> None:
+        super().__init__()
+        widths = [in_channels] + [plan.channels] * plan.num_blocks
+        blocks = (ResidualBlock(width, plan, time, RmsNorm, Pointwise) for width, _ in pairwise(widths))
+        self.blocks = nn.ModuleList(blocks)
+        self.attention = FrameAttention(plan.channels) if plan.attention else None
+        self.upsampler = Upsampler(plan) if plan.upsample != "none" else None
+        self.skip = Duplicate(in_channels, plan) if plan.skip else None
+
+    def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
+        y = x_NCTHW
         for i, block in enumerate(self.blocks):
-            x_NCTHW = block(x_NCTHW, stream)
+            y = block(y, stream)
             if i == 0 and self.attention is not None:
-                x_NCTHW = self.attention(x_NCTHW)
-        return x_NCTHW if self.upsampler is None else self.upsampler(x_NCTHW, stream)
+                y = self.attention(y)
+        if self.upsampler is not None:
+            y = self.upsampler(y, stream)
+        return y if self.skip is None else y + self.skip(x_NCTHW, stream)
 
 
 class Entry(nn.Module):
@@ -189,7 +189,7 @@ class Entry(nn.Module):
     def __init__(self, spec: DecoderSpec) -> None:
         super().__init__()
         self.latent_mix = Pointwise(spec.latents.channels, spec.latents.channels)
-        self.conv = CausalConv3d(spec.latents.channels, next(iter(spec.stages.values())).channels)
+        self.conv = Conv3d(spec.latents.channels, next(iter(spec.stages.values())).channels, spec.time)
 
     def forward(self, z_NCthw: Tensor, stream: Stream) -> Tensor:
         return self.conv(self.latent_mix(z_NCthw), stream)
@@ -201,16 +201,18 @@ class Head(nn.Module):
     def __init__(self, spec: DecoderSpec) -> None:
         super().__init__()
         width = list(spec.stages.values())[-1].width_out
+        self.patch = spec.patch
         self.norm = RmsNorm(width)
-        self.conv = CausalConv3d(width, spec.out_channels)
+        self.conv = Conv3d(width, spec.out_channels * spec.patch**2, spec.time)
 
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
-        return self.conv(F.silu(self.norm(x_NCTHW)), stream)
+        return unpatchify(self.conv(F.silu(self.norm(x_NCTHW)), stream), self.patch)
 
 
 @FAMILIES.register("wan")
 class Wan(Family):
     @staticmethod
     def build(spec: DecoderSpec) -> Parts:
-        stages = nn.ModuleDict({name: Stage(spec.width_in(name), plan) for name, plan in spec.stages.items()})
+        plans = spec.stages.items()
+        stages = nn.ModuleDict({name: Stage(spec.width_in(name), plan, spec.time) for name, plan in plans})
         return Parts(Entry(spec), stages, Head(spec))

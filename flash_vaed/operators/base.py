@@ -22,16 +22,17 @@ Index = tuple[Tensor, Tensor, Tensor, Tensor]  # sampled positions as (n, t, y, 
 
 
 class Operator(nn.Module, ABC):
-    """A convolution over space (and perhaps past frames) that keeps T, H and W.
+    """A convolution over space (and perhaps neighbouring frames) that keeps T, H and W.
 
-    `slot` is the module's path in its decoder: the key of its remembered frames.
+    time: what it sees beyond a clip's ends, one of `spec.TIMES`. `slot` is the module's path in its decoder: the key of
+    its remembered frames.
     """
 
     slot: str = ""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, time: str = "causal_zero") -> None:
         super().__init__()
-        self.in_channels, self.out_channels = in_channels, out_channels
+        self.in_channels, self.out_channels, self.time = in_channels, out_channels, time
 
     @abstractmethod
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
@@ -65,7 +66,7 @@ class KernelOperator(Operator):
     bias: nn.Parameter
 
     def columns(self, x_NCTHW: Tensor, index: Index) -> Tensor:
-        return patches(x_NCTHW, index, self.reach)
+        return patches(x_NCTHW, index, self.reach, self.time)
 
     def theta(self) -> Tensor:
         return self.weight.detach().flatten(1).T
@@ -76,13 +77,35 @@ class KernelOperator(Operator):
         self.bias.copy_(bias_O)
 
 
-def patches(x_NCTHW: Tensor, index: Index, kernel: tuple[int, int, int]) -> Tensor:
-    """Causal, zero-padded patches at the sampled positions: (P, C * kt * kh * kw), ordered as a flattened kernel."""
+def convolve(x_NCTHW: Tensor, weight_OIthw: Tensor, bias_O: Tensor, groups: int = 1) -> Tensor:
+    """A convolution that keeps H and W (zeros around them) and takes the kernel's reach off T; no frames where T is
+    too short, as it may be in the first steps of a stream that looks ahead.
+    """
+    taps, height, width = weight_OIthw.shape[2:]
+    if x_NCTHW.shape[2] < taps:
+        return x_NCTHW.new_zeros(len(x_NCTHW), len(weight_OIthw), 0, *x_NCTHW.shape[3:])
+    return F.conv3d(x_NCTHW, weight_OIthw, bias_O, padding=(0, height // 2, width // 2), groups=groups)
+
+
+def pad_time(x_NCTHW: Tensor, frames: int, time: str) -> Tensor:
+    """A whole clip with what a convolution of `frames` + 1 taps sees beyond its ends."""
+    return Stream.fresh().extend("", x_NCTHW, frames, time)
+
+
+def patches(x_NCTHW: Tensor, index: Index, kernel: tuple[int, int, int], time: str = "causal_zero") -> Tensor:
+    """Padded patches of a whole clip at the sampled positions: (P, C * kt * kh * kw), ordered as a flattened kernel."""
     kt, kh, kw = kernel
-    padded = F.pad(x_NCTHW, (kw // 2, kw // 2, kh // 2, kh // 2, kt - 1, 0))
+    padded = F.pad(x_NCTHW, (kw // 2, kw // 2, kh // 2, kh // 2, 0, 0))
+    if kt > 1:
+        padded = pad_time(padded, kt - 1, time)
     windows = padded.unfold(2, kt, 1).unfold(3, kh, 1).unfold(4, kw, 1)
+    return at(windows, index).flatten(1)
+
+
+def at(x_NCTHW: Tensor, index: Index) -> Tensor:
+    """The values (P, C, ...) at sampled positions."""
     n, t, y, x = index
-    return windows[n, :, t, y, x].flatten(1)
+    return x_NCTHW[n, :, t, y, x]
 
 
 def sample_positions(shape: torch.Size, count: int, generator: torch.Generator, first_frame: int = 1) -> Index:

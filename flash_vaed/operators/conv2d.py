@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flash_vaed.operators.base import OPERATORS, KernelOperator
+from flash_vaed.operators.base import OPERATORS, KernelOperator, convolve
 from flash_vaed.state import Stream
 
 
@@ -16,15 +15,15 @@ class Conv2d(KernelOperator):
 
     reach = (1, 3, 3)
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels)
+    def __init__(self, in_channels: int, out_channels: int, time: str = "causal_zero") -> None:
+        super().__init__(in_channels, out_channels, time)
         self.weight, self.bias = nn.Conv2d(in_channels, out_channels, 3).parameters()  # for its initialisation
 
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
-        return F.conv3d(x_NCTHW, self.weight.unsqueeze(2), self.bias, padding=(0, 1, 1))
+        return convolve(x_NCTHW, self.weight.unsqueeze(2), self.bias)
 
     @torch.no_grad()
     def from_dense(self, weight_OI333: Tensor, bias_O: Tensor) -> None:
-        """Sum over time: exact for static content away from the clip's start."""
+        """Sum over time: exact for static content away from the clip's ends."""
         self.weight.copy_(weight_OI333.sum(dim=2))
         self.bias.copy_(bias_O)

@@ -163,7 +163,7 @@ def _copy_operator(target: Operator, source: Operator, rows: list[int], columns:
     weight, bias = getattr(source, "weight", None), getattr(source, "bias", None)
     if weight is None or bias is None or weight.ndim != 5:
         if type(target) is not type(source) or (len(rows), len(columns)) != (source.out_channels, source.in_channels):
-            raise ValueError(f"only a dense causal_conv3d can be sliced or replaced, not {type(source).__name__}")
+            raise ValueError(f"only a dense conv3d can be sliced or replaced, not {type(source).__name__}")
         target.load_state_dict(source.state_dict())
         return
     target.from_dense(weight[rows][:, columns], bias[rows])

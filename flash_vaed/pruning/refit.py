@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flash_vaed.decoder import Decoder
-from flash_vaed.operators.base import Index, Operator, sample_positions
+from flash_vaed.operators.base import Index, Operator, at, sample_positions
 from flash_vaed.pruning.sites import inner, way_in, way_out
 from flash_vaed.state import Stream
 
@@ -99,15 +99,15 @@ def _refit_block(
 
 def solve(operator: Operator, x_NCTHW: Tensor, target_NOTHW: Tensor, index: Index) -> None:
     """Write the ridge solution of columns(x) -> target at the sampled positions into `operator`."""
-    theta, bias = ridge(operator.columns(x_NCTHW, index), _at(target_NOTHW, index), operator.theta())
+    theta, bias = ridge(operator.columns(x_NCTHW, index), at(target_NOTHW, index), operator.theta())
     operator.write(theta, bias)
 
 
 def _solve_with_shortcut(block: Any, activated: Tensor, x: Tensor, target: Tensor, index: Index) -> None:
     """conv2 and the 1x1x1 shortcut add up, so they are solved together."""
-    columns, through = block.conv2.columns(activated, index), _at(x, index)
+    columns, through = block.conv2.columns(activated, index), at(x, index)
     prior = torch.cat([block.conv2.theta(), block.shortcut.weight.flatten(1).T])
-    theta, bias = ridge(torch.cat([columns, through], dim=1), _at(target, index), prior)
+    theta, bias = ridge(torch.cat([columns, through], dim=1), at(target, index), prior)
     split = columns.shape[1]
     block.conv2.write(theta[:split], bias)
     block.shortcut.weight.copy_(theta[split:].T.reshape(block.shortcut.weight.shape))
@@ -160,8 +160,3 @@ def _tapped(stage: nn.Module, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
 
 def _positions(like_NCTHW: Tensor, generator: torch.Generator) -> Index:
     return sample_positions(like_NCTHW.shape, POSITIONS, generator)
-
-
-def _at(x_NCTHW: Tensor, index: Index) -> Tensor:
-    n, t, y, x = index
-    return x_NCTHW[n, :, t, y, x]

@@ -33,7 +33,7 @@ def test_it_has_wans_five_stages_and_geometry(bundled):
     assert bundled.name == "bundled"
     assert list(spec.stages) == ["mid", "up0", "up1", "up2", "up3"]
     assert (spec.spatial_scale, spec.temporal_scale) == (8, 4)
-    assert {stage.operator for stage in spec.stages.values()} == {"causal_conv3d"}
+    assert {stage.operator for stage in spec.stages.values()} == {"conv3d"}
     assert spec.stages["mid"].attention
     assert min(stage.channels for stage in spec.stages.values()) // 8 >= 2, "a width of 1/8 must leave several channels"
 

@@ -104,7 +104,7 @@ def test_remembered_frames_own_their_storage(teacher):
         assert frames.untyped_storage().nbytes() == frames.numel() * frames.element_size()
 
 
-@pytest.mark.parametrize("operator", ["causal_conv3d", "conv2d"])
+@pytest.mark.parametrize("operator", ["conv3d", "conv2d"])
 @pytest.mark.parametrize(("t", "h", "w"), [(1, 1, 1), (3, 2, 3)])
 def test_state_bytes_are_those_the_cost_foretells(operator, t, h, w):
     spec = tiny_spec()

@@ -46,7 +46,7 @@ def variants() -> dict[str, DecoderSpec]:
     up2 = spec.stages["up2"]
     stage_changes = {
         "operator": "conv2d", "channels": 12, "num_blocks": 3, "upsample": "spatiotemporal", "out_channels": 6,
-        "attention": True, "shortcut": "always",
+        "attention": True, "shortcut": "always", "skip": True, "time": "causal_replicate",
     }  # fmt: skip
     assert set(stage_changes) == {field.name for field in dataclasses.fields(StagePlan)}
     found = {field: spec.with_stages(up2=replace(up2, **{field: value})) for field, value in stage_changes.items()}
@@ -54,8 +54,10 @@ def variants() -> dict[str, DecoderSpec]:
     assert set(latent_changes) == {field.name for field in dataclasses.fields(LatentSpace)}
     for field, value in latent_changes.items():
         found[f"latents.{field}"] = replace(spec, latents=replace(spec.latents, **{field: value}))
-    found["family"] = replace(spec, family="other")
-    found["out_channels of the decoder"] = replace(spec, out_channels=4)
+    decoder_changes = {"family": "other", "out_channels": 4, "patch": 2, "time": "centred_replicate"}
+    kept = {"latents", "stages"}
+    assert set(decoder_changes) | kept == {field.name for field in dataclasses.fields(DecoderSpec)}
+    found |= {f"{field} of the decoder": replace(spec, **{field: v}) for field, v in decoder_changes.items()}
     found["stage order"] = replace(spec, stages=FrozenMapping(dict(reversed(list(spec.stages.items())))))
     renamed = {name.upper(): stage for name, stage in spec.stages.items()}
     found["stage names"] = replace(spec, stages=FrozenMapping(renamed))
@@ -102,7 +104,6 @@ def test_lists_of_statistics_become_tuples():
     [
         (lambda d: d.pop("family"), "family"),
         (lambda d: d.pop("stages"), "stages"),
-        (lambda d: d.pop("out_channels"), "out_channels"),
         (lambda d: d["latents"].pop("mean"), "mean"),
         (lambda d: d["stages"]["mid"].pop("operator"), "operator"),
         (lambda d: d["stages"]["mid"].update(colour="red"), "colour"),

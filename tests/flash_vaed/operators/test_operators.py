@@ -10,6 +10,7 @@ from torch import Tensor
 from flash_vaed import DecoderState
 from flash_vaed.operators import OPERATORS, Operator
 from flash_vaed.operators.base import patches, sample_positions
+from flash_vaed.spec import TIMES
 from flash_vaed.state import Stream
 from tests.flash_vaed.examples import scramble
 
@@ -17,8 +18,11 @@ IN, OUT = 5, 7
 SAME = {"atol": 1e-5, "rtol": 1e-5}
 
 
-def make(name: str) -> Operator:
-    operator = OPERATORS.get(name)(IN, OUT)
+CAUSAL = "causal_zero"
+
+
+def make(name: str, time: str = CAUSAL) -> Operator:
+    operator = OPERATORS.get(name)(IN, OUT, time)
     operator.slot = "here"
     scramble(operator, seed=3)
     return operator.eval().requires_grad_(False)
@@ -33,9 +37,14 @@ def dense_kernel(seed: int = 1) -> tuple[Tensor, Tensor]:
     return torch.randn(OUT, IN, 3, 3, 3, generator=generator), torch.randn(OUT, generator=generator)
 
 
-def dense(x_NCTHW: Tensor, weight_OI333: Tensor, bias_O: Tensor) -> Tensor:
-    """The teacher's convolution: zeros around space and in front of time."""
-    return F.conv3d(F.pad(x_NCTHW, (1, 1, 1, 1, 2, 0)), weight_OI333, bias_O)
+def dense(x_NCTHW: Tensor, weight_OI333: Tensor, bias_O: Tensor, time: str = CAUSAL) -> Tensor:
+    """The teachers' convolutions: zeros around space; zeros, or the nearest frame, where time ends."""
+    if time == CAUSAL:
+        x_NCTHW = F.pad(x_NCTHW, (0, 0, 0, 0, 2, 0))
+    else:
+        before, behind = (1, 1) if time == "centred_replicate" else (2, 0)
+        x_NCTHW = F.pad(x_NCTHW, (0, 0, 0, 0, before, behind), mode="replicate")
+    return F.conv3d(F.pad(x_NCTHW, (1, 1, 1, 1)), weight_OI333, bias_O)
 
 
 @pytest.mark.parametrize("name", list(OPERATORS))
@@ -43,12 +52,14 @@ def test_sizes_stay_and_channels_change(name):
     assert make(name)(clip(), Stream.fresh()).shape == (2, OUT, 6, 5, 4)
 
 
+@pytest.mark.parametrize("time", TIMES)
 @pytest.mark.parametrize("name", list(OPERATORS))
 @pytest.mark.parametrize("chunk", [1, 2, 4])
-def test_streaming_is_batch(name, chunk):
-    operator, parts, state = make(name), [], DecoderState()
-    for x in clip().split(chunk, dim=2):
-        stream = Stream(state)
+def test_streaming_is_batch(name, chunk, time):
+    operator, parts, state = make(name, time), [], DecoderState()
+    chunks = clip().split(chunk, dim=2)
+    for i, x in enumerate(chunks):
+        stream = Stream(state, last=i == len(chunks) - 1)
         parts.append(operator(x, stream))
         state = stream.after(state.latents_seen + x.shape[2])
     torch.testing.assert_close(torch.cat(parts, dim=2), operator(clip(), Stream.fresh()), **SAME)
@@ -62,10 +73,11 @@ def test_no_frame_sees_a_later_one(name):
     assert torch.equal(operator(later, Stream.fresh())[:, :, :3], operator(x, Stream.fresh())[:, :, :3])
 
 
+@pytest.mark.parametrize("time", TIMES)
 @pytest.mark.parametrize("name", list(OPERATORS))
-def test_forward_is_columns_times_theta(name):
+def test_forward_is_columns_times_theta(name, time):
     """At every kind of place: frame 0, borders, corners, inside."""
-    operator, x = make(name), clip()
+    operator, x = make(name, time), clip()
     index = sample_positions(x.shape, 400, torch.Generator().manual_seed(0), first_frame=0)
     n, t, y, w = index
     assert {0, 5} <= set(t.tolist())
@@ -96,10 +108,11 @@ def test_a_start_from_dense_takes_the_bias(name):
     torch.testing.assert_close(operator(clip(), Stream.fresh()), expected, **SAME)
 
 
-def test_causal_conv3d_takes_a_dense_kernel_exactly():
-    operator, kernel = make("causal_conv3d"), dense_kernel()
+@pytest.mark.parametrize("time", TIMES)
+def test_conv3d_takes_a_dense_kernel_exactly(time):
+    operator, kernel = make("conv3d", time), dense_kernel()
     operator.from_dense(*kernel)
-    assert torch.equal(operator(clip(), Stream.fresh()), dense(clip(), *kernel))
+    torch.testing.assert_close(operator(clip(), Stream.fresh()), dense(clip(), *kernel, time), **SAME)
 
 
 def test_conv2d_is_exact_on_what_stands_still():
@@ -124,10 +137,12 @@ def separable_kernel() -> tuple[Tensor, Tensor]:
     return (mix[:, :, None] * taps[None]).view(OUT, IN, 3, 3, 3), torch.randn(OUT, generator=generator)
 
 
-def test_depthwise3d_is_exact_for_one_filter_per_input():
-    operator, kernel = make("depthwise3d"), separable_kernel()
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("name", ["depthwise3d", "depthwise3d_5"])
+def test_depthwise3d_is_exact_for_one_filter_per_input(name, time):
+    operator, kernel = make(name, time), separable_kernel()
     operator.from_dense(*kernel)
-    torch.testing.assert_close(operator(clip(), Stream.fresh()), dense(clip(), *kernel), atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(operator(clip(), Stream.fresh()), dense(clip(), *kernel, time), atol=1e-4, rtol=1e-5)
 
 
 def test_depthwise3d_starts_at_the_nearest_separable_kernel():

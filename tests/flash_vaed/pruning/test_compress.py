@@ -25,7 +25,7 @@ def plan(stages: dict[str, StageEdit], **settings) -> CompressionPlan:
     return CompressionPlan(FrozenMapping(stages), **settings)
 
 
-def last_two(operator: str | None = "causal_conv3d", **settings) -> CompressionPlan:
+def last_two(operator: str | None = "conv3d", **settings) -> CompressionPlan:
     return plan({"up2": StageEdit(operator, True), "up3": StageEdit(operator, True)}, **settings)
 
 
@@ -33,7 +33,7 @@ def last_two(operator: str | None = "causal_conv3d", **settings) -> CompressionP
 
 
 @pytest.mark.parametrize("criterion", list(CRITERIA))
-@pytest.mark.parametrize("edits", [{}, {name: StageEdit("causal_conv3d", name in PRUNABLE) for name in STAGES}])
+@pytest.mark.parametrize("edits", [{}, {name: StageEdit("conv3d", name in PRUNABLE) for name in STAGES}])
 def test_all_channels_and_the_teachers_operators_are_the_teacher_bit_for_bit(
     teacher, calibration_latents, statistics, criterion, edits
 ):
@@ -191,7 +191,7 @@ def test_only_a_dense_teacher_can_be_narrowed_or_swapped(calibration_latents):
         same.decoder.stages["up3"].blocks[0].conv1.depthwise_weight,
         decoder.stages["up3"].blocks[0].conv1.depthwise_weight,
     )
-    with pytest.raises(ValueError, match="only a dense causal_conv3d can be sliced or replaced, not Depthwise3d"):
+    with pytest.raises(ValueError, match="only a dense conv3d can be sliced or replaced, not Depthwise3d"):
         compress(decoder, last_two(None, ratio=0.5), calibration_latents[:1])
 
 
@@ -243,7 +243,7 @@ def quality(student: Decoder, teacher: Decoder) -> float:
     return psnr(student.decode(z), teacher.decode(z))
 
 
-CHANGES = [pair for pair in itertools.product(OPERATORS, [1.0, 0.5]) if pair != ("causal_conv3d", 1.0)]
+CHANGES = [pair for pair in itertools.product(OPERATORS, [1.0, 0.5]) if pair != ("conv3d", 1.0)]
 
 
 @pytest.mark.parametrize(("operator", "ratio"), CHANGES)

@@ -33,7 +33,7 @@ def test_a_plain_mapping_of_edits_will_do():
 
 def test_an_empty_plan_changes_nothing():
     assert student_spec(tiny_spec(), CompressionPlan()) == tiny_spec()
-    everything = {name: StageEdit("causal_conv3d", name in ("up1", "up2", "up3")) for name in tiny_spec().stages}
+    everything = {name: StageEdit("conv3d", name in ("up1", "up2", "up3")) for name in tiny_spec().stages}
     assert student_spec(tiny_spec(), plan(everything, ratio=1.0)) == tiny_spec()
 
 
@@ -41,7 +41,7 @@ def test_widths_and_the_ways_in_follow_the_ratio():
     spec = student_spec(tiny_spec(), plan(LAST_THREE, 0.25))
     assert [stage.channels for stage in spec.stages.values()] == [32, 32, 8, 4, 2]
     assert [stage.width_out for stage in spec.stages.values()] == [32, 4, 4, 2, 2]
-    assert [stage.operator for stage in spec.stages.values()] == ["causal_conv3d"] * 3 + ["conv2d"] * 2
+    assert [stage.operator for stage in spec.stages.values()] == ["conv3d"] * 3 + ["conv2d"] * 2
 
 
 def test_the_papers_widths():
