@@ -1,6 +1,7 @@
-"""Decoders and teachers on disk: safetensors beside a JSON spec, loaded strictly.
+"""Decoders and teachers on disk: our own folders, and what others have released, loaded strictly.
 
-A missing, left-over or misshapen tensor is an error that lists it; no weight is ever left random in silence.
+What a file is, its keys and shapes say (`flash_vaed.layouts`), never its name. A missing, left-over or misshapen tensor
+is an error that lists it; no weight is ever left random in silence.
 """
 
 from __future__ import annotations
@@ -8,25 +9,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from flash_vaed.decoder import Decoder
-from flash_vaed.families.wan_checkpoint import spec_from_diffusers, weights_from_diffusers
+from flash_vaed.encoders import encoder_of
+from flash_vaed.layouts import LAYOUTS, recognise
 from flash_vaed.patch_encoder import PatchEncoder
 from flash_vaed.spec import DecoderSpec
 from flash_vaed.teacher import BUNDLED, Teacher
+from flash_vaed.tensors import CheckpointError, read_tensors
 
 FORMAT = 1
-
-
-class CheckpointError(ValueError):
-    """A folder or file that cannot be loaded; the message says what is wrong with it."""
 
 
 def save_decoder(decoder: Decoder, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
@@ -35,16 +34,20 @@ def save_decoder(decoder: Decoder, folder: str | Path, dtype: torch.dtype = torc
 
 
 def load_decoder(path: str | Path) -> Decoder:
-    """A decoder in float32 from a folder written by `save_decoder`, or from a diffusers `AutoencoderKLWan` folder."""
-    folder = _folder(path)
-    if (folder / "decoder.json").is_file():
-        document, weights = _read(folder, "decoder")
-        with _naming(folder / "decoder.json"):
-            decoder = Decoder(DecoderSpec.from_json(document["spec"]))
-    else:
-        spec, weights = _read_diffusers(_diffusers_folder(folder))
-        decoder = Decoder(spec)
-    return _fill(decoder, weights, folder)
+    """A decoder in float32, frozen.
+
+    path: a folder written by `save_decoder`; a diffusers folder (or the pipeline folder around its `vae/`); a single
+    file of any layout in `flash_vaed.layouts` (Wan2.1_VAE.pth, Flash_VAED_Wan.pth, Flash_VAED_LTX.pth, LightVAE,
+    taew2_1.pth, diffusers' safetensors); or the name of a model in the Hugging Face cache. Whatever cannot be placed is
+    a `CheckpointError`.
+    """
+    place = _place(path)
+    if not _is_ours(place):
+        return _decoder_of(_read_foreign(place))
+    document, weights = _read(place, "decoder")
+    with _naming(place / "decoder.json"):
+        decoder = Decoder(DecoderSpec.from_json(document["spec"]))
+    return _fill(decoder, weights, place)
 
 
 def save_teacher(teacher: Teacher, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
@@ -60,17 +63,24 @@ def save_teacher(teacher: Teacher, folder: str | Path, dtype: torch.dtype = torc
 
 
 def load_teacher(path: str | Path = "bundled") -> Teacher:
-    """The bundled teacher, one written by `save_teacher`, or Wan 2.1 from a diffusers folder or the Hugging Face cache.
+    """A decoder with the encoder of its latent space.
 
-    path: "bundled"; a folder (with `decoder.json` + `encoder.json`, or diffusers' `config.json`, also one level down in
-    `vae/`); or a repository name such as "Wan-AI/Wan2.1-T2V-1.3B-Diffusers" whose files are in the cache already.
+    path: "bundled" (this project's own small teacher), a folder written by `save_teacher`, or whatever `load_decoder`
+    takes, as long as there is an encoder in it (diffusers is needed to run that one).
     """
     if str(path) == "bundled":
         return _load_own_teacher(BUNDLED, "bundled")
-    folder = _folder(path)
-    if (folder / "encoder.json").is_file():
-        return _load_own_teacher(folder, folder.name)
-    return _load_diffusers_teacher(_diffusers_folder(folder), str(path))
+    place = _place(path)
+    if _is_ours(place):
+        if not (place / "encoder.json").is_file():
+            raise CheckpointError(f"{place} holds a decoder without an encoder, which a teacher needs")
+        return _load_own_teacher(place, place.name)
+    found = _read_foreign(place)
+    with _naming(found.origin):
+        encoder = encoder_of(found.layout, found.weights, found.config)
+    if encoder is None:
+        raise CheckpointError(f"{found.origin} holds a decoder without an encoder, which a teacher needs")
+    return Teacher(str(path), _decoder_of(found), encoder)
 
 
 def _load_own_teacher(folder: Path, name: str) -> Teacher:
@@ -84,30 +94,58 @@ def _load_own_teacher(folder: Path, name: str) -> Teacher:
     return Teacher(name, load_decoder(folder), _fill(encoder, weights, folder))
 
 
-def _load_diffusers_teacher(folder: Path, name: str) -> Teacher:
-    from diffusers import AutoencoderKLWan
+@dataclass(frozen=True)
+class _Foreign:
+    """A checkpoint of others as it was read: its layout's name, its tensors, the `config.json` beside them."""
 
-    decoder = load_decoder(folder)
-    vae = AutoencoderKLWan.from_pretrained(folder, torch_dtype=torch.float32).eval().requires_grad_(False)
-    del vae.decoder  # ours is read from the same file; theirs would only hold memory
-    return Teacher(name, decoder, lambda x_NCTHW: vae.encode(x_NCTHW).latent_dist.mode())
+    origin: Path
+    layout: str
+    weights: dict[str, Tensor]
+    config: dict[str, Any]
 
 
-def _folder(path: str | Path) -> Path:
-    folder = Path(path).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.exists():
-        raise CheckpointError(f"{folder} is a file; give the folder that holds it")
+def _read_foreign(place: Path) -> _Foreign:
+    folder = _diffusers_folder(place) if place.is_dir() else place.parent
+    files = [place]
+    if place.is_dir():
+        files = sorted(folder.glob("diffusion_pytorch_model*.safetensors"))
+        if not files:
+            raise CheckpointError(f"{folder} has no diffusion_pytorch_model.safetensors")
+    config = _read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    weights: dict[str, Tensor] = {}
+    for file in files:
+        weights |= read_tensors(file)
+    with _naming(place):
+        return _Foreign(place, recognise(weights), weights, config)
+
+
+def _decoder_of(found: _Foreign) -> Decoder:
+    with _naming(found.origin):
+        spec, weights = LAYOUTS.get(found.layout).read(found.weights, found.config)
+        decoder = Decoder(spec)
+    return _fill(decoder, weights, found.origin)
+
+
+def _place(path: str | Path) -> Path:
+    """The file or folder that is meant; a file of our own folder stands for the folder."""
+    place = Path(path).expanduser()
+    if place.is_file():
+        return place.parent if place.name in ("decoder.safetensors", "decoder.json") else place
+    if place.is_dir():
+        return place
     cached = _cached_vae(str(path))
     if cached is None:
         raise CheckpointError(
-            f"no folder {path}, and no such model in the Hugging Face cache; "
+            f"no file or folder {path}, and no such model in the Hugging Face cache; "
             f"fetch it with: hf download {path} --include 'vae/*'"
-            if str(path).count("/") == 1 and not folder.is_absolute()
-            else f"no folder {path}"
+            if str(path).count("/") == 1 and not place.is_absolute()
+            else f"no file or folder {path}"
         )
     return cached
+
+
+def _is_ours(place: Path) -> bool:
+    return (place / "decoder.json").is_file()
 
 
 def _cached_vae(repository: str) -> Path | None:
@@ -130,21 +168,6 @@ def _diffusers_folder(folder: Path) -> Path:
     raise CheckpointError(f"{folder} holds neither decoder.json nor diffusers' config.json")
 
 
-def _read_diffusers(folder: Path) -> tuple[DecoderSpec, dict[str, Tensor]]:
-    config = _read_json(folder / "config.json")
-    if config.get("_class_name") != "AutoencoderKLWan":
-        raise CheckpointError(f"{folder / 'config.json'} describes {config.get('_class_name')!r}, not AutoencoderKLWan")
-    with _naming(folder / "config.json"):
-        spec = spec_from_diffusers(config)
-    files = sorted(folder.glob("diffusion_pytorch_model*.safetensors"))
-    if not files:
-        raise CheckpointError(f"{folder} has no diffusion_pytorch_model.safetensors")
-    weights: dict[str, Tensor] = {}
-    for file in files:
-        weights |= _read_tensors(file)
-    return spec, weights_from_diffusers(weights, spec)
-
-
 def _save(folder: Path, name: str, module: nn.Module, document: dict[str, Any], dtype: torch.dtype) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     weights = {key: value.detach().to("cpu", dtype).contiguous() for key, value in module.state_dict().items()}
@@ -160,7 +183,7 @@ def _read(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(
             f"{folder / name}.json has format {document.get('format')}; this version reads format {FORMAT}"
         )
-    return document, _read_tensors(folder / f"{name}.safetensors")
+    return document, read_tensors(folder / f"{name}.safetensors")
 
 
 def _read_json(file: Path) -> dict[str, Any]:
@@ -182,13 +205,6 @@ def _naming(file: Path) -> Iterator[None]:
         raise CheckpointError(f"{file} has no {error}") from error
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{file}: {error}") from error
-
-
-def _read_tensors(file: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot read {file}: {error}") from error
 
 
 def _fill(module: nn.Module, weights: dict[str, Tensor], origin: Path) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flash_vaed.decoder import Decoder
 
@@ -40,9 +40,10 @@ class Teacher:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hex digits over the decoder's spec and weights."""
+        """Twelve hex digits over the decoder's spec and the weights of decoder and encoder."""
         digest = hashlib.sha256(self.decoder.spec.fingerprint().encode())
-        for name, value in sorted(self.decoder.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        for part in (self.decoder, self.encoder):
+            for name, value in sorted(part.state_dict().items()) if isinstance(part, nn.Module) else ():
+                digest.update(name.encode())
+                digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:12]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flash_vaed.operators import OPERATORS
+from flash_vaed.operators.base import convolve
 from flash_vaed.spec import StagePlan
 from flash_vaed.state import Stream
 
@@ -20,11 +21,10 @@ class Pointwise(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        conv = nn.Conv3d(in_channels, out_channels, 1)
-        self.weight, self.bias = conv.weight, conv.bias
+        self.weight, self.bias = nn.Conv3d(in_channels, out_channels, 1).parameters()  # for its initialisation
 
     def forward(self, x_NCTHW: Tensor) -> Tensor:
-        return F.conv3d(x_NCTHW, self.weight, self.bias)
+        return convolve(x_NCTHW, self.weight, self.bias)
 
 
 class ResidualBlock(nn.Module):
