@@ -40,7 +40,7 @@ class LtxDiffusers(Layout):
         own = {}
         for key, value in weights.items():
             name = replaced(key, _NAMES)
-            if not key.startswith(("encoder.", "latents_")):
+            if not key.startswith(("encoder.", "latents_", "mean_of_means", "std_of_means")):
                 own[name] = value.reshape(*value.shape[:2], 1, 1, 1) if name.endswith("shortcut.conv.weight") else value
         ups = len({key.split(".")[1] for key in own if key.startswith("stages.up")})
         stages = {name: _plan(own, name) for name in ["mid", *(f"up{i}" for i in range(ups))]}

@@ -81,8 +81,8 @@ def _fold_separable_shortcuts(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         if not key.endswith("shortcut.depthwise_weight"):
             continue
         path = key.removesuffix("depthwise_weight")
-        factor, offset = folded.pop(key).flatten(), folded.pop(f"{path}depthwise_bias")
-        mix, bias = folded.pop(f"{path}pointwise_weight"), folded.pop(f"{path}pointwise_bias")
-        folded[f"{path}weight"] = mix * factor.view(1, -1, 1, 1, 1)
-        folded[f"{path}bias"] = bias + mix.flatten(1) @ offset
+        factor, offset = folded.pop(key).flatten().double(), folded.pop(f"{path}depthwise_bias").double()
+        mix, bias = folded.pop(f"{path}pointwise_weight").double(), folded.pop(f"{path}pointwise_bias").double()
+        folded[f"{path}weight"] = (mix * factor.view(1, -1, 1, 1, 1)).float()
+        folded[f"{path}bias"] = (bias + mix.flatten(1) @ offset).float()
     return folded
