@@ -84,7 +84,19 @@ def convolve(x_NCTHW: Tensor, weight_OIthw: Tensor, bias_O: Tensor, groups: int 
     taps, height, width = weight_OIthw.shape[2:]
     if x_NCTHW.shape[2] < taps:
         return x_NCTHW.new_zeros(len(x_NCTHW), len(weight_OIthw), 0, *x_NCTHW.shape[3:])
-    return F.conv3d(x_NCTHW, weight_OIthw, bias_O, padding=(0, height // 2, width // 2), groups=groups)
+    padding = (0, height // 2, width // 2)
+    if height * width > 1 and _needs_onednn(x_NCTHW):
+        return torch.mkldnn_convolution(x_NCTHW, weight_OIthw, bias_O, padding, (1, 1, 1), (1, 1, 1), groups)
+    return F.conv3d(x_NCTHW, weight_OIthw, bias_O, padding=padding, groups=groups)
+
+
+def _needs_onednn(x_NCTHW: Tensor) -> bool:
+    """Whether PyTorch would give this CPU tensor to its own slow convolution (a single clip of N*C*T*H <= 20480, its
+    rule for images); oneDNN is five to fourteen times faster on clips of so few channels.
+    """
+    small = len(x_NCTHW) == 1 and x_NCTHW.shape[:4].numel() <= 20480
+    plain = x_NCTHW.device.type == "cpu" and x_NCTHW.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+    return small and plain and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
 
 
 def pad_time(x_NCTHW: Tensor, frames: int, time: str) -> Tensor:

@@ -73,7 +73,7 @@ def test_its_recipe_is_one_this_version_reads(record, bundled):
 def test_diffusers_gives_the_same_frames_from_its_weights(bundled):
     """Its decoder is Wan's: put into `AutoencoderKLWan` under diffusers' names, it decodes alike."""
     diffusers = pytest.importorskip("diffusers", reason="the extra `wan` is not installed")
-    from flash_vaed.families.wan_checkpoint import weights_from_diffusers
+    from flash_vaed.layouts.wan_diffusers import WanDiffusers
 
     spec, latents = bundled.decoder.spec, bundled.decoder.latents
     widths = [stage.channels for stage in spec.stages.values()][:0:-1]
@@ -83,10 +83,10 @@ def test_diffusers_gives_the_same_frames_from_its_weights(bundled):
         latents_mean=list(latents.mean), latents_std=list(latents.std),
     ).eval().requires_grad_(False)  # fmt: skip
     ours = bundled.decoder.state_dict()
-    for name, value in vae.state_dict().items():
-        if name.startswith(("decoder.", "post_quant_conv.")):
-            (own_name,) = weights_from_diffusers({name: value}, spec)
-            value.copy_(ours.pop(own_name).view(value.shape))
-    assert ours == {}, "diffusers has no place for these"
+    found, theirs = WanDiffusers.read(vae.state_dict(), vae.config)
+    assert found.stages == spec.stages
+    assert theirs.keys() == ours.keys()
+    for name, value in theirs.items():
+        value.copy_(ours[name])  # renamed views: this fills diffusers' own tensors
     z_NCthw = latents.denormalize(random_latents(3, channels=latents.channels))
     torch.testing.assert_close(bundled.decoder.decode(z_NCthw), vae.decode(z_NCthw).sample, atol=1e-4, rtol=0)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flash_vaed import DecoderState
 from flash_vaed.operators import OPERATORS, Operator
-from flash_vaed.operators.base import patches, sample_positions
+from flash_vaed.operators.base import convolve, patches, sample_positions
 from flash_vaed.spec import TIMES
 from flash_vaed.state import Stream
 from tests.flash_vaed.examples import scramble
@@ -155,6 +155,21 @@ def test_depthwise3d_starts_at_the_nearest_separable_kernel():
     assert missed.square().sum().item() == pytest.approx(values[:, 1:].square().sum().item(), rel=1e-4)
     torch.testing.assert_close(taps.norm(dim=1), torch.ones(IN))
     assert (taps.view(IN, 3, 3, 3)[:, 2, 1, 1] >= 0).all()
+
+
+@pytest.mark.parametrize("kernel", [(3, 3, 3), (1, 3, 3)])
+def test_small_clips_are_convolved_like_large_ones(kernel, monkeypatch):
+    """The way around PyTorch's slow convolution changes neither values nor gradients."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = [torch.randn(shape, generator=generator) for shape in ((1, IN, 4, 6, 5), (OUT, IN, *kernel), (OUT,))]
+    found = []
+    for small in (True, False):
+        monkeypatch.setattr("flash_vaed.operators.base._needs_onednn", lambda x, small=small: small)
+        x, weight, bias = (value.clone().requires_grad_() for value in inputs)
+        y = convolve(x, weight, bias)
+        found.append([y, *torch.autograd.grad(y.square().sum(), (x, weight, bias))])
+    for ours, plain in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-4, rtol=1e-4)
 
 
 def test_patches_come_in_the_order_of_a_flattened_kernel():
