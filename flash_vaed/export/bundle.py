@@ -34,9 +34,7 @@ _OWN_IMPORTS = ("import sys", "import types")
 
 @dataclass
 class _Part:
-    """A module taken apart. title: its docstring as a comment. needs: modules of this package. names: what it binds, and
-    by which statement.
-    """
+    """A module taken apart. title: its docstring as a comment. needs: modules of ours. names: how it binds each."""
 
     title: str
     body: str
@@ -76,6 +74,7 @@ def _read(module: str) -> _Part:
     title = [f"--- {file.relative_to(ROOT).as_posix()} ---", *(ast.get_docstring(tree) or "").splitlines()]
     part = _Part("\n".join(f"# {line}".rstrip() for line in title), "")
     lines: list[str | None] = list(text.splitlines())
+    _refuse_inner_imports(tree, module)
     for position, node in enumerate(tree.body):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             _take_import(node, part, module)
@@ -92,14 +91,30 @@ def _file(module: str) -> Path:
     """Where a module of this package lies; one from elsewhere is a `ValueError`."""
     path = ROOT.joinpath(*module.split("."))
     for file in (path.with_suffix(".py"), path / "__init__.py"):
-        if module.split(".")[0] == PACKAGE and file.is_file():
+        if _is_ours(module) and file.is_file():
             return file
     raise ValueError(f"{module} is not a module of {PACKAGE}; put its file there to export a decoder that needs it")
 
 
+def _refuse_inner_imports(tree: ast.Module, module: str) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and _is_ours(_source(node)) and node not in tree.body:
+            raise ValueError(
+                f"{module} line {node.lineno}: in an exported file {PACKAGE} is imported at the top or not"
+            )
+
+
+def _source(node: ast.Import | ast.ImportFrom) -> str:
+    return (node.module or "") if isinstance(node, ast.ImportFrom) else node.names[0].name
+
+
+def _is_ours(source: str) -> bool:
+    return source.split(".")[0] == PACKAGE
+
+
 def _take_import(node: ast.Import | ast.ImportFrom, part: _Part, module: str) -> None:
-    source = node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name
-    if source.split(".")[0] == PACKAGE:
+    source = _source(node)
+    if _is_ours(source):
         if isinstance(node, ast.Import) or any(alias.asname for alias in node.names):
             raise ValueError(f"{module} line {node.lineno}: in an exported file names of {PACKAGE} keep their name")
         part.needs.append(source)

@@ -1,6 +1,6 @@
 """The class that pipelines load: a decoder of ours behind the interface of diffusers' video VAEs.
 
-It is meant to be run as the last part of an exported `modeling_flash_vaed.py` (`bundle.py` writes it): `source`, which
+It runs as the last part of an exported `modeling_flash_vaed.py` (`bundle.py` writes it): `source`, which
 `save_pretrained` hands on, is the file that the class stands in. No other module of this package imports this one,
 because it cannot do without diffusers.
 """
@@ -22,7 +22,7 @@ from flash_vaed.decoder import Decoder
 from flash_vaed.export.fields import host_fields, spec_from_config
 
 
-class FlashVaed(ModelMixin, ConfigMixin):
+class FlashVaed(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Raw latents (N, C, t, h, w) to frames (N, 3, T, H, W) in [-1, 1], where `AutoencoderKLWan` or
     `AutoencoderKLLTXVideo` is expected.
 
@@ -62,7 +62,7 @@ class FlashVaed(ModelMixin, ConfigMixin):
                 raise ValueError(f"config.json has {name} {self.config[name]}, but by its decoder_spec it is {value}")
         self.register_to_config(**fields)
         self.decoder = Decoder(spec)
-        self.encoder = None if encoder_config is None else encoder_without_values(encoder_config)
+        self.encoder: Any = None if encoder_config is None else encoder_without_values(encoder_config)
         self.chunk = 1 if spec.time.startswith("causal") else None
         self.spatial_compression_ratio, self.temporal_compression_ratio = spec.spatial_scale, spec.temporal_scale
         upsamplings = [plan.upsample for plan in spec.stages.values() if plan.upsample != "none"]
@@ -99,7 +99,8 @@ class FlashVaed(ModelMixin, ConfigMixin):
         """As diffusers', which only warns where weights are missing or do not fit; here that is a `ValueError`."""
         told = kwargs.pop("output_loading_info", False)
         kwargs |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
-        model, info = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        loaded: Any = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        model, info = loaded
         problems = [f"missing {key}" for key in sorted(info["missing_keys"])]
         problems += [f"left over {key}" for key in sorted(info["unexpected_keys"])]
         problems += [f"{k} has shape {tuple(s)}, expected {tuple(e)}" for k, s, e in info["mismatched_keys"]]
