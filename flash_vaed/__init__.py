@@ -2,6 +2,7 @@
 
 from flash_vaed.checkpoint import CheckpointError, load_decoder, load_teacher, save_decoder, save_teacher
 from flash_vaed.decoder import Decoder
+from flash_vaed.export import to_diffusers_folder
 from flash_vaed.pruning import Compressed, CompressionPlan, StageEdit, compress
 from flash_vaed.spec import DecoderSpec, LatentSpace, StagePlan
 from flash_vaed.state import DecoderState
@@ -23,4 +24,5 @@ __all__ = [
     "load_teacher",
     "save_decoder",
     "save_teacher",
+    "to_diffusers_folder",
 ]

@@ -63,4 +63,13 @@ def _ltx(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> tuple[Any,
         return AutoencoderKLLTXVideo.from_config(dict(config)), weights
 
 
-_BUILDERS = {"wan_diffusers": _wan, "wan_original": _wan_original, "ltx_diffusers": _ltx}
+def _exported(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> tuple[Any, Mapping[str, Tensor]]:
+    import diffusers
+
+    theirs = config["encoder_config"]
+    with torch.device("meta"):
+        vae = getattr(diffusers, theirs["_class_name"]).from_config(dict(theirs))
+    return vae, {key.removeprefix("encoder."): value for key, value in weights.items() if key.startswith("encoder.")}
+
+
+_BUILDERS = {"wan_diffusers": _wan, "wan_original": _wan_original, "ltx_diffusers": _ltx, "exported": _exported}
