@@ -94,7 +94,7 @@ class _Traffic(TorchFunctionMode):
         super().__init__()
         self.elements = 0
         self._reads = WeakTensorKeyDictionary()  # elements to read instead of the tensor's own, where it is not stored
-        self._term = WeakTensorKeyDictionary()  # the same, where the tensor is a term of a sum
+        self._term = WeakTensorKeyDictionary()  # elements that a sum of this tensor adds, where that is not a read
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -120,5 +120,5 @@ class _Traffic(TorchFunctionMode):
             self._reads[result] = 0
             return
         self.elements += read + result.numel()
-        if weight.shape[0] == channels and weight[0, 0].numel() == 1 and x not in self._reads:
+        if weight.shape[0] == channels and weight[0, 0].numel() == 1:
             self._term[result] = -result.numel()  # not written after all
