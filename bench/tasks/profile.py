@@ -71,15 +71,16 @@ def memory_rows(bench: Workbench, z_NCthw: Tensor) -> Iterator[Row]:
 
 
 def cost_rows(bench: Workbench) -> Iterator[Row]:
-    """Parameters and MACs per output frame at the timed shape, whole and per stage, and the streaming state's bytes."""
+    """Parameters, MACs and least bytes per output frame at the timed shape, whole and per stage; the state's bytes."""
     timing = bench.spec.timing
     for arm, decoder in arms_of(bench).items():
-        cost = decoder_cost(decoder.spec, timing.frames, timing.height, timing.width)
+        cost = decoder_cost(decoder.spec, timing.frames, timing.height, timing.width, bench.dtype.itemsize)
         parts: list[tuple[str | None, DecoderCost | PartCost]] = [(None, cost), *cost.parts.items()]
         counted: list[tuple[str | None, str, float, str]] = [
             (stage, "parameters", part.parameters, "1") for stage, part in parts
         ]
         counted += [(stage, "macs_per_frame", part.macs_per_frame, "MAC/frame") for stage, part in parts]
+        counted += [(stage, "min_bytes_per_frame", part.min_bytes_per_frame, "byte/frame") for stage, part in parts]
         counted.append((None, "state_bytes", cost.state_bytes, "byte"))
         for stage, metric, value, unit in counted:
             yield measurement(bench.run_id, arm, metric, float(value), unit=unit, higher_is_better=False, stage=stage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import nn
 
@@ -22,7 +22,9 @@ class Parts(NamedTuple):
 
 
 class Family(ABC):
-    """A namespace: how a spec becomes modules, and whose checkpoints hold such weights."""
+    """A namespace: how a spec becomes modules. compressible: whether `flash_vaed.pruning` knows its blocks."""
+
+    compressible: ClassVar[bool] = False
 
     @staticmethod
     @abstractmethod

@@ -228,6 +228,8 @@ class Head(nn.Module):
 
 @FAMILIES.register("wan")
 class Wan(Family):
+    compressible = True
+
     @staticmethod
     def build(spec: DecoderSpec) -> Parts:
         plans = spec.stages.items()

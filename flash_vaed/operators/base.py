@@ -77,7 +77,7 @@ class KernelOperator(Operator):
         self.bias.copy_(bias_O)
 
 
-def convolve(x_NCTHW: Tensor, weight_OIthw: Tensor, bias_O: Tensor, groups: int = 1) -> Tensor:
+def convolve(x_NCTHW: Tensor, weight_OIthw: Tensor, bias_O: Tensor | None, groups: int = 1) -> Tensor:
     """A convolution that keeps H and W (zeros around them) and takes the kernel's reach off T; no frames where T is
     too short, as it may be in the first steps of a stream that looks ahead.
     """

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flash_vaed.families import FAMILIES
 from flash_vaed.spec import DecoderSpec, FrozenMapping
 
 SCALINGS = ("total", "mean")
@@ -59,6 +60,8 @@ def student_spec(teacher: DecoderSpec, plan: CompressionPlan) -> DecoderSpec:
     unknown = set(plan.stages) - set(teacher.stages)
     if unknown:
         raise ValueError(f"the plan edits stage {sorted(unknown)}; this decoder has {', '.join(teacher.stages)}")
+    if any(edit.prune or edit.operator for edit in plan.stages.values()):
+        _check_compressible(teacher)
     names = list(teacher.stages)
     stages = {}
     for position, name in enumerate(names):
@@ -83,6 +86,17 @@ def student_spec(teacher: DecoderSpec, plan: CompressionPlan) -> DecoderSpec:
         if ours != theirs:
             raise ValueError(f"ratio {plan.ratio:g} is too small for stage {name}: its widths would fall together")
     return spec
+
+
+def _check_compressible(teacher: DecoderSpec) -> None:
+    if not FAMILIES.get(teacher.family).compressible:
+        raise ValueError(
+            f"a decoder of family {teacher.family} cannot be compressed: its blocks are not known to pruning"
+        )
+    if any(plan.skip for plan in teacher.stages.values()):
+        raise ValueError(
+            "a decoder with skips around its stages (Wan 2.2) cannot be compressed: they tie all its widths"
+        )
 
 
 def kept_channels(channels: int, ratio: float) -> int:

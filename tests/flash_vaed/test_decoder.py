@@ -111,7 +111,7 @@ def test_state_bytes_are_those_the_cost_foretells(operator, t, h, w):
     spec = spec.with_stages(up3=type(spec.stages["up3"])(operator, 8, 2))
     decoder = random_decoder(spec)
     _, state = decoder.step(random_latents(t, h, w), decoder.init_state())
-    assert state.nbytes() == decoder_cost(spec, spec.frames_out(t), 8 * h, 8 * w).state_bytes > 0
+    assert state.nbytes() == decoder_cost(spec, spec.frames_out(t), 8 * h, 8 * w, element_bytes=4).state_bytes > 0
 
 
 def test_the_state_does_not_grow(teacher):

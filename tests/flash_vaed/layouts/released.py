@@ -26,11 +26,12 @@ def reference(name: str) -> tuple[Tensor, Tensor]:
 
 def checkpoint(name: str) -> dict[str, Tensor]:
     """Gains near 1, biases near 0, kernels of variance 1 / fan-in, deviations positive; the encoder is zero."""
-    weights = {key: _seeded(key, tuple(shape)) for key, shape in sorted(shapes(name).items())}
+    weights = {key: seeded(key, tuple(shape)) for key, shape in sorted(shapes(name).items())}
     return {key: value.abs() if key == "latents_std" else value for key, value in weights.items()}
 
 
-def _seeded(key: str, shape: tuple[int, ...]) -> Tensor:
+def seeded(key: str, shape: tuple[int, ...]) -> Tensor:
+    """The tensor of a key: its name is the seed."""
     if key.startswith("encoder."):
         return torch.zeros(shape)
     random = np.random.RandomState(zlib.crc32(key.encode()) & 0xFFFFFFFF)

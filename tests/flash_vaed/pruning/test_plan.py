@@ -8,6 +8,8 @@ import json
 import pytest
 
 from flash_vaed import CompressionPlan, StageEdit
+from flash_vaed.families.ltx import ltx_spec
+from flash_vaed.families.taehv import taehv_spec
 from flash_vaed.families.wan import wan_spec
 from flash_vaed.pruning.plan import kept_channels, student_spec
 from flash_vaed.spec import FrozenMapping
@@ -99,3 +101,17 @@ def test_a_two_stage_decoder_can_be_pruned_at_its_end():
     spec = wan_spec(8, (1, 2), 1, (True,), FOUR_CHANNELS)
     small = student_spec(spec, plan({"up1": StageEdit(prune=True)}))
     assert [stage.channels for stage in small.stages.values()] == [16, 16, 4]
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        (ltx_spec((8, 8), (1, 1, 1), (False, True)), "a decoder of family ltx cannot be compressed"),
+        (taehv_spec((8, 8), 1, (True,)), "a decoder of family taehv cannot be compressed"),
+        (wan_spec(8, residual=True, patch=2), "a decoder with skips around its stages"),
+    ],
+)
+def test_decoders_whose_blocks_pruning_does_not_know_are_refused(teacher, message):
+    with pytest.raises(ValueError, match=message):
+        student_spec(teacher, CompressionPlan({"up0": StageEdit("conv2d")}))
+    assert student_spec(teacher, CompressionPlan({"up0": StageEdit()})) == teacher
