@@ -13,14 +13,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flash_vaed.decoder import Decoder
 from flash_vaed.spec import DecoderSpec
+from flash_vaed.state import DecoderState
 
 
 @dataclass(frozen=True)
 class PartCost:
-    """Parameters of one part and its multiply-accumulates per output frame of the clip."""
+    """Parameters of one part, its multiply-accumulates per output frame of the clip, and its share of the state."""
 
     parameters: int
     macs_per_frame: float
+    state_bytes: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,11 @@ def decoder_cost(spec: DecoderSpec, frames: int, height: int, width: int) -> Dec
     paths |= {"entry": "Decoder.entry", "head": "Decoder.head"}
     flops = {path: sum(by_kind.values()) for path, by_kind in counter.get_flop_counts().items()}
     costs = {
-        name: PartCost(sum(p.numel() for p in part.parameters()), flops.get(paths[name], 0) / 2 / frames)
+        name: PartCost(
+            parameters=sum(p.numel() for p in part.parameters()),
+            macs_per_frame=flops.get(paths[name], 0) / 2 / frames,
+            state_bytes=_state_bytes(state, paths[name].removeprefix("Decoder.")),
+        )
         for name, part in parts.items()
     }
     return DecoderCost(
@@ -59,3 +65,8 @@ def decoder_cost(spec: DecoderSpec, frames: int, height: int, width: int) -> Dec
         state_bytes=state.nbytes(),
         parts=costs,
     )
+
+
+def _state_bytes(state: DecoderState, path: str) -> int:
+    slots = {slot: frames for slot, frames in state.memory.items() if f"{slot}.".startswith(f"{path}.")}
+    return DecoderState(memory=slots).nbytes()
