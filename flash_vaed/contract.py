@@ -25,8 +25,8 @@ READINGS = ("raw", "normalized")
 MIN_VALUES = 512  # per channel; with fewer, neighbours that resemble each other are too little evidence
 
 # In nats per value unless said otherwise. Calibrated on a real Wan latent, one of CogVideoX, and 27 real clips through
-# the bundled encoder, in its space and moved to Wan's. The right reading drew 3 false warnings (test card, night, close-up)
-# in 108 readings there, none in its own space.
+# the bundled encoder, in its space and moved to Wan's. The right reading drew 3 false warnings in 108 readings there
+# (test card, night sky, close-up) and none in its own space.
 CLEAR = 0.2  # by how much the other reading must fit better; real Wan latents: 0.32 (normalised as raw), 1.15 (reverse)
 APART = 0.15  # two readings of a space that differ by less are not told apart: bundled 0.08, Wan 2.1 0.29, Wan 2.2 0.18
 FOREIGN = 0.5  # a reading that is missed by more does not fit either; the real Wan latent 0.12, CogVideoX 0.79

@@ -29,10 +29,10 @@ def found(name: str) -> tuple[str, Decoder]:
     return identify(name)
 
 
-def add_decoder(parser: argparse.ArgumentParser, required: bool = True) -> None:
+def add_decoder(parser: argparse.ArgumentParser) -> None:
     """`--decoder` and `--random-weights`."""
     parser.add_argument(
-        "--decoder", required=required, metavar="PATH", help=f"a checkpoint, bundled, or a spec: {', '.join(SPECS)}"
+        "--decoder", required=True, metavar="PATH", help=f"a checkpoint, bundled, or a spec: {', '.join(SPECS)}"
     )
     parser.add_argument(
         "--random-weights", type=int, metavar="SEED", help="run a spec without a checkpoint: noise at the real speed"

@@ -15,7 +15,7 @@ from fractions import Fraction
 from flash_vaed.checkpoint import load_teacher
 from flash_vaed.commands._arguments import DTYPES, add_device, add_dtype, frame_rate, parser_of, positive
 from flash_vaed.commands._clips import add_clip, clip_of, encoded, note, warn
-from flash_vaed.commands._decoders import add_decoder, chosen
+from flash_vaed.commands._decoders import found
 from flash_vaed.commands._frames import check_output, frame_writer
 from flash_vaed.commands._streaming import streamed
 from flash_vaed.contract import doubt
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("video", metavar="IN", help="a video file")
     parser.add_argument("out", metavar="OUT", help=".mp4, .mkv, .mov, or frames as .npy, .pt")
     parser.add_argument("--teacher", required=True, metavar="PATH", help="a checkpoint with an encoder, or bundled")
-    add_decoder(parser, required=False)
+    parser.add_argument("--decoder", metavar="PATH", help="another decoder of these latents (default: the teacher's)")
     add_clip(parser)
     parser.add_argument("--fps", type=frame_rate, help="frames per second (default: the video's own)")
     parser.add_argument("--chunk", type=positive, default=1, help="latents decoded at once (default: 1)")
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     given = parser.parse_args(argv)
     out = check_output(given.out)
     teacher = load_teacher(given.teacher)
-    decoder = teacher.decoder if given.decoder is None else chosen(given.decoder, given.random_weights)
+    decoder = teacher.decoder if given.decoder is None else found(given.decoder)[1]
     _check_pair(teacher.decoder.spec, decoder.spec)
     x_NCTHW, fps = clip_of(given.video, teacher.decoder.spec, given.frames, given.size)
     z_NCthw = encoded(teacher, x_NCTHW, given.device)
