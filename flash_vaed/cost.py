@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from flash_vaed.decoder import Decoder
@@ -38,7 +39,8 @@ class DecoderCost:
 def decoder_cost(spec: DecoderSpec, frames: int, height: int, width: int) -> DecoderCost:
     """Cost of decoding one clip of `frames` frames, `height` x `width` pixels, in float32.
 
-    state_bytes: what the decoder remembers between chunks. Sizes that the latent grid cannot give are a `ValueError`.
+    state_bytes: what the decoder remembers between chunks, once every stage has begun. Sizes that the latent
+    grid cannot give are a `ValueError`.
     """
     z_shape = (1, spec.latents.channels, *spec.latent_shape(frames, height, width))
     with torch.device("meta"):
@@ -46,7 +48,7 @@ def decoder_cost(spec: DecoderSpec, frames: int, height: int, width: int) -> Dec
         counter = FlopCounterMode(display=False)
         with counter:
             decoder(torch.empty(z_shape))
-        _, state = decoder.step(torch.empty(z_shape), decoder.init_state())
+        state = _filled(decoder, torch.empty(z_shape))
     parts = {"entry": decoder.entry, **decoder.stages, "head": decoder.head}
     paths = {name: f"Decoder.stages.{name}" for name in decoder.stages}
     paths |= {"entry": "Decoder.entry", "head": "Decoder.head"}
@@ -65,6 +67,15 @@ def decoder_cost(spec: DecoderSpec, frames: int, height: int, width: int) -> Dec
         state_bytes=state.nbytes(),
         parts=costs,
     )
+
+
+def _filled(decoder: Decoder, z_NCthw: Tensor) -> DecoderState:
+    """The state behind a first chunk; a decoder that looks ahead gets more of them, until its frames keep pace."""
+    frames, state = decoder.step(z_NCthw, decoder.init_state())
+    if frames.shape[2] < decoder.spec.frames_out(z_NCthw.shape[2]):
+        while frames.shape[2] < decoder.spec.temporal_scale * z_NCthw.shape[2]:
+            frames, state = decoder.step(z_NCthw, state)
+    return state
 
 
 def _state_bytes(state: DecoderState, path: str) -> int:

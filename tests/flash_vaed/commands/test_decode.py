@@ -11,9 +11,10 @@ import torch
 from flash_vaed import load_decoder, read_latents, save_decoder, save_latents
 from flash_vaed.__main__ import main
 from flash_vaed.commands import _decoders
+from flash_vaed.families.ltx import ltx_spec
 from flash_vaed.families.wan import WAN21_LATENTS, wan_spec
 from flash_vaed.video_files import read_video, to_uint8
-from tests.flash_vaed.examples import random_decoder, random_latents, tiny_spec
+from tests.flash_vaed.examples import FOUR_CHANNELS, random_decoder, random_latents, tiny_spec
 
 
 def decode(folder, out, *options, latents="z.safetensors") -> int:
@@ -28,6 +29,17 @@ def test_frames_are_the_decoders(folder, tmp_path, name, chunk):
     expected = load_decoder(folder / "teacher").decode(read_latents(folder / "z.safetensors"))
     torch.testing.assert_close(x, expected, atol=1e-5, rtol=0)
     assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("chunk", ["1", "3", "8"])
+def test_a_decoder_that_looks_ahead_gives_its_last_frames_too(tmp_path, chunk):
+    decoder = random_decoder(ltx_spec((8, 8), (1, 1, 1), (False, True), patch=2, latents=FOUR_CHANNELS))
+    save_decoder(decoder, tmp_path / "ltx")
+    save_latents(random_latents(6), tmp_path / "z.npy")
+    argv = ["decode", str(tmp_path / "z.npy"), str(tmp_path / "x.npy"), "--decoder", str(tmp_path / "ltx")]
+    assert main([*argv, "--chunk", chunk]) == 0
+    x = torch.from_numpy(np.load(tmp_path / "x.npy"))
+    torch.testing.assert_close(x, decoder.decode(random_latents(6)), atol=1e-5, rtol=0)
 
 
 def test_the_video_has_every_frame_at_the_rate_asked_for(folder, tmp_path, capsys):
