@@ -4,8 +4,8 @@
   python -m flash_vaed decode z.pt out.mp4 --decoder PATH --latents normalized     as a diffusion model gives them
   python -m flash_vaed decode z.npy frames.npy --decoder PATH                      float32 (N, 3, T, H, W) in [-1, 1]
   python -m flash_vaed decode z.pt out.mp4 --decoder wan2.1 --random-weights 0     speed and memory without a checkpoint
-Latents are .pt, .pth, .safetensors, .npy or .npz, (N, C, t, h, w). A warning says when they do not
-look like what --latents calls them.
+Latents are .pt, .pth, .safetensors, .npy or .npz, (N, C, t, h, w). A warning says when they do
+not look like what --latents calls them.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def main(argv: list[str]) -> int:
 
 def as_raw(z_NCthw: Tensor, latents: LatentSpace, reading: str) -> Tensor:
     """Raw latents, float32, from latents of the given reading; what looks wrong about them is a line on stderr."""
-    warn(doubt(z_NCthw, latents, reading))
+    doubtful = doubt(z_NCthw, latents, reading)
+    warn(doubtful and f"{doubtful}; --latents says what they are")
     z_NCthw = z_NCthw.float()
     return latents.denormalize(z_NCthw) if reading == "normalized" else z_NCthw
