@@ -41,13 +41,19 @@ def load_decoder(path: str | Path) -> Decoder:
     taew2_1.pth, diffusers' safetensors); or the name of a model in the Hugging Face cache. Whatever cannot be placed is
     a `CheckpointError`.
     """
+    return identify(path)[1]
+
+
+def identify(path: str | Path) -> tuple[str, Decoder]:
+    """What kind of checkpoint `path` is, in words, and its decoder; takes and raises what `load_decoder` does."""
     place = _place(path)
     if not _is_ours(place):
-        return _decoder_of(_read_foreign(place))
+        found = _read_foreign(place)
+        return LAYOUTS.get(found.layout).title, _decoder_of(found)
     document, weights = _read(place, "decoder")
     with _naming(place / "decoder.json"):
         decoder = Decoder(DecoderSpec.from_json(document["spec"]))
-    return _fill(decoder, weights, place)
+    return "flash_vaed folder", _fill(decoder, weights, place)
 
 
 def save_teacher(teacher: Teacher, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:

@@ -25,11 +25,14 @@ from flash_vaed.state import Stream
 
 @dataclass(frozen=True)
 class PartCost:
-    """Parameters of one part; its multiply-accumulates and the bytes it must move, per output frame of the clip."""
+    """Parameters of one part; its multiply-accumulates and the bytes it must move, per output frame of the clip; what
+    it remembers between chunks.
+    """
 
     parameters: int
     macs_per_frame: float
     min_bytes_per_frame: float
+    state_bytes: int
 
 
 @dataclass(frozen=True)
@@ -54,30 +57,35 @@ def decoder_cost(spec: DecoderSpec, frames: int, height: int, width: int, elemen
     with torch.device("meta"):
         decoder, z_NCthw = Decoder(spec), torch.empty(1, spec.latents.channels, *latents)
     x, stream, costs = z_NCthw, Stream.fresh(), {}
+    remembered = _remembered(decoder, *latents[1:])
     for name, part in {"entry": decoder.entry, **decoder.stages, "head": decoder.head}.items():
         flops, traffic = FlopCounterMode(display=False), _Traffic()
         with torch.no_grad(), flops, traffic:
             x = part(x, stream)
         parameters = sum(parameter.numel() for parameter in part.parameters())
         moved = traffic.elements + parameters * latents[0]
-        costs[name] = PartCost(parameters, flops.get_total_flops() / 2 / frames, moved * element_bytes / frames)
+        macs, path = flops.get_total_flops() / 2, f"stages.{name}" if name in decoder.stages else name
+        held = sum(elements for slot, elements in remembered.items() if f"{slot}.".startswith(f"{path}."))
+        costs[name] = PartCost(parameters, macs / frames, moved * element_bytes / frames, held * element_bytes)
     return DecoderCost(
         parameters=sum(cost.parameters for cost in costs.values()),
         macs_per_frame=sum(cost.macs_per_frame for cost in costs.values()),
         min_bytes_per_frame=sum(cost.min_bytes_per_frame for cost in costs.values()),
-        state_bytes=_remembered(decoder, *latents[1:]) * element_bytes,
+        state_bytes=sum(cost.state_bytes for cost in costs.values()),
         parts=costs,
     )
 
 
-def _remembered(decoder: Decoder, h: int, w: int) -> int:
-    """Elements of a state that is full: of a stream that has begun to give frames, however far it looks ahead."""
+def _remembered(decoder: Decoder, h: int, w: int) -> dict[str, int]:
+    """Elements per slot of a state that is full: of a stream that has begun to give frames, however far it looks
+    ahead.
+    """
     latents = 1
     while True:
         z_NCthw = torch.empty(1, decoder.spec.latents.channels, latents, h, w, device="meta")
         frames, state = decoder.step(z_NCthw, decoder.init_state())
         if frames.numel():
-            return sum(remembered.numel() for remembered in state.memory.values())
+            return {slot: remembered.numel() for slot, remembered in state.memory.items()}
         latents *= 2
 
 

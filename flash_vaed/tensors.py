@@ -23,7 +23,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     A dictionary of tensors inside another one (`state_dict`, `model` ...) is taken out of it. Anything that is damaged,
     holds other things than tensors, or would run code is a `CheckpointError`.
     """
-    content = read_archive(file) if _is_torch_archive(file) else _read_safetensors(file)
+    content = read_archive(file) if _is_torch_archive(file) else read_safetensors(file)
     if isinstance(content, dict):
         inner = [content[name] for name in CONTAINERS if isinstance(content.get(name), dict)]
         tensors = inner[0] if len(inner) == 1 else content
@@ -55,7 +55,8 @@ def _is_torch_archive(file: Path) -> bool:
     return start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[8:] != b"{")
 
 
-def _read_safetensors(file: Path) -> dict[str, Tensor]:
+def read_safetensors(file: Path) -> dict[str, Tensor]:
+    """What a safetensors file holds."""
     try:
         return load_file(file)
     except (OSError, SafetensorError) as error:

@@ -11,7 +11,7 @@ from flash_vaed.families.ltx import ltx_spec
 from flash_vaed.families.taehv import taehv_spec
 from flash_vaed.families.wan import wan_spec
 from flash_vaed.families.zoo import SPECS
-from tests.flash_vaed.examples import FOUR_CHANNELS, tiny_spec
+from tests.flash_vaed.examples import FOUR_CHANNELS, random_decoder, random_latents, tiny_spec
 
 # parameters in millions, GMAC and least MB per frame for 81 frames of 480x832 in 16 bit; upsamplers with their stage
 TEACHER = {
@@ -155,3 +155,17 @@ def test_the_state_is_that_of_a_stream_that_has_begun_to_give_frames(time):
 def test_sizes_off_the_latent_grid_are_refused(size):
     with pytest.raises(ValueError, match=r"4 k \+ 1 frames with sides divisible by 8"):
         decoder_cost(tiny_spec(), *size)
+
+
+def test_the_state_of_a_decoder_that_looks_ahead_is_that_of_a_running_stream():
+    """Its last stages begin several latents late; what they remember then is counted, however short the clip."""
+    decoder = random_decoder(ltx_spec((8, 8), (1, 2, 1), (True, True), patch=2, latents=FOUR_CHANNELS))
+    state = decoder.init_state()
+    for _ in range(12):
+        _, state = decoder.step(random_latents(1, 2, 3), state)
+    scale, side = decoder.spec.temporal_scale, decoder.spec.spatial_scale
+    for t in (1, 20):
+        cost = decoder_cost(decoder.spec, scale * (t - 1) + 1, 2 * side, 3 * side, element_bytes=4)
+        assert cost.state_bytes == state.nbytes()
+        assert sum(part.state_bytes for part in cost.parts.values()) == cost.state_bytes
+        assert min(part.state_bytes for part in cost.parts.values()) > 0
