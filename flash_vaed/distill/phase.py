@@ -63,11 +63,13 @@ class Pair:
 class Phase(ABC):
     """One way of comparing student and teacher. Built once per training; `terms` is called every step.
 
-    share: its part of the step budget, before normalising over the phases that are switched on.
+    share: its part of the step budget, before normalising over the phases that are switched on. rate: its factor on the
+    recipe's learning rates.
     """
 
     name: ClassVar[str]
     share: ClassVar[float]
+    rate: ClassVar[float] = 1.0
 
     def __init__(self, pair: Pair, dynamic: bool) -> None:
         self.pair, self.dynamic = pair, dynamic

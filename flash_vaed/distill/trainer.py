@@ -88,7 +88,7 @@ def distil(
                     f"the loss is {loss.item()} at step {step} of phase {name}; lower lr ({recipe.lr})"
                 )
             loss.backward()
-            optimizer.step(cosine_rate(done, recipe.steps, WARMUP))
+            optimizer.step(phase.rate * cosine_rate(done, recipe.steps, WARMUP))
             if step % LOG_STRIDE == 0 or step == steps - 1:
                 history.rows += [(name, done, term, value.item()) for term, value in terms.items()]
             done += 1

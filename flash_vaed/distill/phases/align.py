@@ -1,6 +1,8 @@
 """Phase 1, stage-wise alignment: every changed stage learns the teacher's output from the teacher's input, in parallel.
 
-No stage waits for another and no error passes on, so the budget goes to the swapped operators themselves.
+No stage waits for another and no error passes on, so the budget goes to the swapped operators themselves. The closed
+form starts them near the optimum of this very loss, so the rate is low: of the bundled teacher's student at 1/4, 36
+steps at the full rate cost 4.4 dB, at a tenth of it nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ MOTION_WEIGHT = 0.1
 class Align(Phase):
     name = "align"
     share = 0.15
+    rate = 0.1
 
     def terms(self, lesson: Lesson, progress: float) -> dict[str, Tensor]:
         pair, features = self.pair, lesson.features

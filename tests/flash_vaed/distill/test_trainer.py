@@ -102,7 +102,7 @@ def test_a_trained_student_is_frozen_and_streams():
     _, _, compressed = trained(DistilRecipe(steps=3))
     assert not any(parameter.requires_grad for parameter in compressed.decoder.parameters())
     z = random_latents(4)
-    torch.testing.assert_close(compressed.decoder.decode(z, 1), compressed.decoder.decode(z), atol=1e-5, rtol=0)
+    torch.testing.assert_close(compressed.decoder.decode(z, 1), compressed.decoder.decode(z), atol=1e-4, rtol=0)
 
 
 def test_history_and_progress_tell_every_phase():
@@ -149,3 +149,10 @@ def test_impossible_recipes_are_refused():
         DistilRecipe(steps=2)
     with pytest.raises(ValueError, match="every phase comes once, not align, align"):
         DistilRecipe(("align", "align"))
+
+
+def test_a_phase_has_a_rate_of_its_own(monkeypatch):
+    """At rate zero nothing moves: the recipe's rates are multiplied by the phase's own."""
+    monkeypatch.setattr(PHASES.get("align"), "rate", 0.0)
+    _, before, compressed = trained(DistilRecipe(("align",), steps=3))
+    assert equal_parts(before, compressed.decoder) == {"entry", "head", *before.spec.stages}
