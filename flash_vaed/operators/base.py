@@ -85,12 +85,12 @@ def convolve(x_NCTHW: Tensor, weight_OIthw: Tensor, bias_O: Tensor | None, group
     if x_NCTHW.shape[2] < taps:
         return x_NCTHW.new_zeros(len(x_NCTHW), len(weight_OIthw), 0, *x_NCTHW.shape[3:])
     padding = (0, height // 2, width // 2)
-    if height * width > 1 and _needs_onednn(x_NCTHW):
+    if height * width > 1 and type(x_NCTHW) is Tensor and is_small_clip(x_NCTHW):
         return torch.mkldnn_convolution(x_NCTHW, weight_OIthw, bias_O, padding, (1, 1, 1), (1, 1, 1), groups)
     return F.conv3d(x_NCTHW, weight_OIthw, bias_O, padding=padding, groups=groups)
 
 
-def _needs_onednn(x_NCTHW: Tensor) -> bool:
+def is_small_clip(x_NCTHW: Tensor) -> bool:
     """Whether PyTorch would give this CPU tensor to its own slow convolution (a single clip of N*C*T*H <= 20480, its
     rule for images); oneDNN is five to fourteen times faster on clips of so few channels.
     """
