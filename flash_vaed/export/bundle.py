@@ -74,10 +74,13 @@ def _read(module: str) -> _Part:
     title = [f"--- {file.relative_to(ROOT).as_posix()} ---", *(ast.get_docstring(tree) or "").splitlines()]
     part = _Part("\n".join(f"# {line}".rstrip() for line in title), "")
     lines: list[str | None] = list(text.splitlines())
-    _refuse_inner_imports(tree, module)
+    for_types = [node for node in tree.body if _is_for_types(node)]
+    _refuse_inner_imports(tree, module, {inner for node in for_types for inner in ast.walk(node)})
     for position, node in enumerate(tree.body):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             _take_import(node, part, module)
+        elif node in for_types:  # annotations are text, and in one file the name is there anyway
+            pass
         elif not (position == 0 and isinstance(node, ast.Expr)) and _bound(node) != ["__all__"]:
             part.names |= dict.fromkeys(_bound(node), f"{module} defines it")
             continue
@@ -96,9 +99,16 @@ def _file(module: str) -> Path:
     raise ValueError(f"{module} is not a module of {PACKAGE}; put its file there to export a decoder that needs it")
 
 
-def _refuse_inner_imports(tree: ast.Module, module: str) -> None:
+def _is_for_types(node: ast.stmt) -> bool:
+    """Whether a statement is `if TYPE_CHECKING:`, which only a type checker enters."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def _refuse_inner_imports(tree: ast.Module, module: str, allowed: set[ast.AST]) -> None:
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Import, ast.ImportFrom)) and _is_ours(_source(node)) and node not in tree.body:
+        if not isinstance(node, (ast.Import, ast.ImportFrom)) or node in tree.body or node in allowed:
+            continue
+        if _is_ours(_source(node)):
             raise ValueError(
                 f"{module} line {node.lineno}: in an exported file {PACKAGE} is imported at the top or not"
             )
@@ -120,6 +130,8 @@ def _take_import(node: ast.Import | ast.ImportFrom, part: _Part, module: str) ->
         part.needs.append(source)
     elif source != "__future__":
         for alias in node.names:
+            if alias.name == "TYPE_CHECKING":
+                continue
             statement = ast.unparse(
                 ast.Import([alias]) if isinstance(node, ast.Import) else ast.ImportFrom(source, [alias], node.level)
             )

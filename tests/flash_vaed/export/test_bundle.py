@@ -82,6 +82,16 @@ def test_two_modules_become_one(house):
     assert namespace["AREA"] == pytest.approx(6.718, abs=1e-3)
 
 
+def test_what_only_a_type_checker_reads_stays_out(house):
+    checked = (
+        "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from flash_vaed.base import WIDTH\n\nAREA = 1\n"
+    )
+    (house / "top.py").write_text(checked)
+    code = bundle(["flash_vaed.top"])
+    assert "TYPE_CHECKING" not in code
+    assert "WIDTH" not in code, "nothing is needed at run time"
+
+
 @pytest.mark.parametrize("line", ["WIDTH = 3", "from sys import argv as WIDTH", "def WIDTH(): ...", "WIDTH: int = 4"])
 def test_two_meanings_of_a_name_are_refused(house, line):
     (house / "top.py").write_text(f"{line}\n")
