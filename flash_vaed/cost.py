@@ -45,7 +45,7 @@ def decoder_cost(spec: DecoderSpec, frames: int, height: int, width: int) -> Dec
         with counter:
             decoder(torch.empty(z_shape))
         _, state = decoder.step(torch.empty(z_shape), decoder.init_state())
-    parts = {"entry": decoder.entry, **decoder.stages, "head": decoder.head}
+    parts = decoder.parts()
     paths = {name: f"Decoder.stages.{name}" for name in decoder.stages}
     paths |= {"entry": "Decoder.entry", "head": "Decoder.head"}
     flops = {path: sum(by_kind.values()) for path, by_kind in counter.get_flop_counts().items()}
