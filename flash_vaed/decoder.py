@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from flash_vaed.decoding import DecodePlan, decode_clip, plan_decode
+from flash_vaed.decoding import decode_clip, plan_decode, plan_of
 from flash_vaed.families import FAMILIES
 from flash_vaed.spec import DecoderSpec, LatentSpace
 from flash_vaed.state import DecoderState, Stream
@@ -66,10 +66,10 @@ class Decoder(nn.Module):
         then tiles are planned until the prediction fits, a `ValueError` where none does. When memory runs out all the
         same, the rest is decoded in smaller pieces, with a warning.
         """
-        plan = DecodePlan(chunk, tile)  # type: ignore[arg-type]  # a single side becomes a pair
+        plan = plan_of(chunk, tile)
         self.check(z_NCthw)
         if memory_budget is not None:
-            plan = plan_decode(self, z_NCthw.shape, z_NCthw.dtype, memory_budget, chunk, tile)
+            plan = plan_decode(self, z_NCthw.shape, z_NCthw.dtype, memory_budget, plan.chunk, plan.tile)
         return decode_clip(self, z_NCthw, plan)
 
     def parts(self) -> dict[str, nn.Module]:

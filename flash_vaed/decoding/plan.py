@@ -25,7 +25,7 @@ AUTO_SHARE = 0.8  # of the free memory is planned with: predictions may be a fif
 @dataclass(frozen=True)
 class DecodePlan:
     """`chunk` latents at a time (None: the whole clip), in tiles of `tile` (rows, columns) latent pixels (None: whole
-    frames; a single number: squares). predicted_bytes: the memory it is expected to take, None where nobody asked.
+    frames). predicted_bytes: the memory it is expected to take, None where nobody asked.
     """
 
     chunk: int | None = None
@@ -37,10 +37,10 @@ class DecodePlan:
             raise ValueError(f"chunk is a positive number of latents or None, not {self.chunk}")
         if self.tile is None:
             return
-        tile = (self.tile, self.tile) if isinstance(self.tile, int) else tuple(self.tile)
-        if len(tile) != 2 or min(tile) < 1:
-            raise ValueError(f"tile is a positive number of latent pixels, a pair (rows, columns) or None, not {tile}")
-        object.__setattr__(self, "tile", tile)
+        if len(self.tile) != 2 or min(self.tile) < 1:
+            raise ValueError(
+                f"tile is a positive number of latent pixels, a pair (rows, columns) or None, not {self.tile}"
+            )
 
     def __str__(self) -> str:
         latents = "latent" if self.chunk == 1 else "latents"
@@ -64,6 +64,11 @@ class DecodePlan:
         return DecodePlan(self.chunk, (min(halved, rows), min(halved, columns)))
 
 
+def plan_of(chunk: int | None, tile: int | tuple[int, int] | None) -> DecodePlan:
+    """A plan by its numbers; a single side of a tile stands for a square."""
+    return DecodePlan(chunk, (tile, tile) if isinstance(tile, int) else tile)
+
+
 def plan_decode(
     decoder: Decoder,
     z_shape: Sequence[int],
@@ -80,7 +85,7 @@ def plan_decode(
     """
     budget = budget_bytes(memory_budget, decoder)
     smallest: DecodePlan | None = None
-    for plan in plans_from(DecodePlan(chunk, tile), z_shape):  # type: ignore[arg-type]  # a single side becomes a pair
+    for plan in plans_from(plan_of(chunk, tile), z_shape):
         needed = predicted_bytes(decoder, z_shape, dtype, plan.chunk, plan.tile)
         plan = dataclasses.replace(plan, predicted_bytes=needed)
         if needed <= budget:

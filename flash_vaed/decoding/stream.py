@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from flash_vaed.decoding.plan import DecodePlan
+from flash_vaed.decoding.plan import DecodePlan, plan_of
 from flash_vaed.decoding.tiles import cut_of, step_in_tiles, tiles_of
 from flash_vaed.state import DecoderState
 
@@ -27,7 +27,7 @@ def decode_clip(decoder: Decoder, z_NCthw: Tensor, plan: DecodePlan) -> Tensor:
     clip_NCTHW: Tensor | None = None
     for frames_NCTHW in decode_stream(decoder, [z_NCthw], plan.chunk, plan.tile):
         N, C, T, H, W = frames_NCTHW.shape
-        if T == total:
+        if total == T:
             return frames_NCTHW
         if clip_NCTHW is None:
             clip_NCTHW = frames_NCTHW.new_empty(N, C, total, H, W)
@@ -51,7 +51,7 @@ def decode_stream(
     columns). Chunks and tiles change nothing but rounding. When memory runs out the plan becomes smaller, with a
     warning; at the last one the error is raised.
     """
-    plan, state = DecodePlan(chunk, tile), decoder.init_state()  # type: ignore[arg-type]  # a side becomes a pair
+    plan, state = plan_of(chunk, tile), decoder.init_state()
     for z_NCthw, ends in _with_end(z_chunks):
         decoder.check(z_NCthw)
         t, done = z_NCthw.shape[2], 0

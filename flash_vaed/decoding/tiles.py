@@ -1,9 +1,9 @@
 """Tiles without seams: each is decoded with all it can see around it, and only its inner part is kept.
 
 Whole frames first, as long as the pixels are few: through the last part that sees its whole frame (attention), and on
-while nothing enlarges. The rest runs tile by tile. A tile's crop is its inner rectangle and the halo that the parts say
-they see (`sight`), cut off at the frame's border, so that zeros are padded only where they are padded in a whole frame.
-Nothing is blended.
+while they are the latents' own. The rest runs tile by tile. A tile's crop is its inner rectangle and the halo that the
+parts say they see (`sight`), cut off at the frame's border, so that zeros are padded only where they are padded in a
+whole frame. Nothing is blended.
 
 The state stays that of whole frames: a tile reads its crop of it and writes its inner part. So every step of a stream
 may be tiled otherwise.
@@ -13,6 +13,7 @@ Legend: N batch, C channels, t h w latent sizes, T frames, H W pixels of the par
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from flash_vaed.decoding.heap import freed_at_once
 from flash_vaed.operators import Hop
 from flash_vaed.state import DecoderState, Stream
 
@@ -82,7 +84,7 @@ def cut_of(decoder: Decoder) -> Cut:
     names = list(sights)
     last_global = max((i for i, name in enumerate(names) if sights[name] is None), default=-1)
     cut = last_global + 1
-    while cut < len(names) - 1 and scale_of(sights[names[cut]] or ()) == 1:
+    while cut < len(names) - 1 and _enlargement(decoder, names[: cut + 1], sights) == 1:
         cut += 1
     if cut == len(names):
         raise ValueError(f"the head of a {decoder.spec.family} decoder sees whole frames: decode without tiles")
@@ -121,23 +123,41 @@ def tiles_of(cut: Cut, h: int, w: int, tile: tuple[int, int]) -> list[Tile]:
 def step_in_tiles(
     decoder: Decoder, z_NCthw: Tensor, state: DecoderState, cut: Cut, tiles: Iterable[Tile], last: bool = False
 ) -> tuple[Tensor, DecoderState]:
-    """As `Decoder.step`: the same frames, the same state, up to rounding. `tiles` cover the frame."""
+    """As `Decoder.step`: the same frames, the same state, up to rounding. `tiles` cover the frame.
+
+    On a CPU freed memory is given back at once meanwhile (`freed_at_once`): tiles are there to save it.
+    """
     decoder.check(z_NCthw)
-    parts, stream = decoder.parts(), Stream(state, last)
-    x_NCTHW = _run(parts, cut.whole, z_NCthw, stream)
-    size = x_NCTHW.shape[3:]
-    past = {slot: frames for slot, frames in state.memory.items() if _belongs(decoder, slot, cut.tiled)}
-    seen = state.latents_seen + z_NCthw.shape[2]
-    future: dict[str, Tensor] = {}
+    stream = Stream(state, last)
+    x_NCTHW = _run(decoder.parts(), cut.whole, z_NCthw, stream)
+    past = {slot: frames for slot, frames in state.memory.items() if _belongs(slot, cut.tiled)}
+    behind = stream.after(state.latents_seen + z_NCthw.shape[2])
     clip: dict[str, Tensor] = {}
-    for tile in tiles:
-        crop_NCTHW = x_NCTHW[..., tile.rows.outer(1), tile.columns.outer(1)]
-        window = Stream(DecoderState(state.latents_seen, _cropped(past, tile, size)), last)
-        frames_NCTHW = _run(parts, cut.tiled, crop_NCTHW, window)
-        _paste(clip, "frames", frames_NCTHW.clamp(-1, 1), tile, size)
-        for slot, frames in window.future.items():
-            _paste(future, slot, frames, tile, size)
-    return clip["frames"], DecoderState(seen, {**stream.after(seen).memory, **future}, last)
+    future: dict[str, Tensor] = {}
+    with freed_at_once(z_NCthw.device):
+        for tile in tiles:
+            window = Stream(DecoderState(state.latents_seen, _cropped(past, tile, x_NCTHW.shape[3:])), last)
+            _decode_tile(decoder, x_NCTHW, window, cut, tile, clip, future)
+            del window  # what the tile remembers is written by now
+    return clip["frames"], dataclasses.replace(behind, memory={**behind.memory, **future})
+
+
+def _decode_tile(
+    decoder: Decoder,
+    x_NCTHW: Tensor,
+    window: Stream,
+    cut: Cut,
+    tile: Tile,
+    clip: dict[str, Tensor],
+    future: dict[str, Tensor],
+) -> None:
+    """Write a tile's frames into `clip`, what it remembers into `future`; all else is freed on leaving."""
+    size = x_NCTHW.shape[3:]
+    crop_NCTHW = x_NCTHW[..., tile.rows.outer(1), tile.columns.outer(1)]
+    frames_NCTHW = _run(decoder.parts(), cut.tiled, crop_NCTHW, window)
+    _paste(clip, "frames", frames_NCTHW.clamp(-1, 1), tile, size)
+    for slot, frames in window.future.items():
+        _paste(future, slot, frames, tile, size)
 
 
 def _sight(decoder: Decoder, name: str, part: nn.Module) -> tuple[Hop, ...] | None:
@@ -146,7 +166,7 @@ def _sight(decoder: Decoder, name: str, part: nn.Module) -> tuple[Hop, ...] | No
             f"{name} of a {decoder.spec.family} decoder does not say how far it sees, so tiles would have seams: give "
             f"{type(part).__name__} a sight(), or decode without tiles"
         )
-    return part.sight()
+    return part.sight()  # type: ignore[operator]
 
 
 def _enlargement(decoder: Decoder, names: list[str], sights: Mapping[str, tuple[Hop, ...] | None]) -> int:
@@ -170,10 +190,9 @@ def _run(parts: Mapping[str, nn.Module], names: Iterable[str], x_NCTHW: Tensor, 
     return x_NCTHW
 
 
-def _belongs(decoder: Decoder, slot: str, names: Iterable[str]) -> bool:
+def _belongs(slot: str, names: Iterable[str]) -> bool:
     """Whether a slot, a module's path, lies in one of the named parts."""
-    path = slot.removeprefix("stages.") if slot.startswith("stages.") else slot
-    return path.split(".")[0] in names
+    return slot.removeprefix("stages.").split(".")[0] in names
 
 
 def _cropped(memory: Mapping[str, Tensor], tile: Tile, size: torch.Size) -> dict[str, Tensor]:

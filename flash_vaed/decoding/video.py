@@ -94,9 +94,7 @@ def _write(
     return count
 
 
-def _open_stream(
-    container: Any, size: tuple[int, int], rate: Fraction, crf: int, codec: str, pixel_format: str
-) -> Any:
+def _open_stream(container: Any, size: tuple[int, int], rate: Fraction, crf: int, codec: str, pixel_format: str) -> Any:
     import av
 
     try:

@@ -207,8 +207,8 @@ class Stage(nn.Module):
         """None with attention; the skip sees no further than the blocks."""
         if self.attention is not None:
             return None
-        hops = tuple(hop for block in self.blocks for hop in block.sight())
-        return hops if self.upsampler is None else hops + self.upsampler.sight()
+        layers = [*self.blocks, self.upsampler] if self.upsampler is not None else list(self.blocks)
+        return tuple(hop for layer in layers for hop in layer.sight())  # type: ignore[operator]
 
 
 class Entry(nn.Module):
