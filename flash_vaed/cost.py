@@ -58,7 +58,7 @@ def decoder_cost(spec: DecoderSpec, frames: int, height: int, width: int, elemen
         decoder, z_NCthw = Decoder(spec), torch.empty(1, spec.latents.channels, *latents)
     x, stream, costs = z_NCthw, Stream.fresh(), {}
     remembered = _remembered(decoder, *latents[1:])
-    for name, part in {"entry": decoder.entry, **decoder.stages, "head": decoder.head}.items():
+    for name, part in decoder.parts().items():
         flops, traffic = FlopCounterMode(display=False), _Traffic()
         with torch.no_grad(), flops, traffic:
             x = part(x, stream)

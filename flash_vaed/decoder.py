@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from flash_vaed.decoding.plan import plan_decode, plan_of
+from flash_vaed.decoding.stream import decode_clip
 from flash_vaed.families import FAMILIES
 from flash_vaed.spec import DecoderSpec, LatentSpace
 from flash_vaed.state import DecoderState, Stream
@@ -46,33 +48,43 @@ class Decoder(nn.Module):
 
         last: no latents follow. Only a decoder that looks ahead needs to know; it may hold frames back until then.
         """
-        self._check(z_NCthw)
+        self.check(z_NCthw)
         stream = Stream(state, last)
         x = self._walk(z_NCthw, stream)
         return x.clamp(-1, 1), stream.after(state.latents_seen + z_NCthw.shape[2])
 
-    @torch.no_grad()
-    def decode(self, z_NCthw: Tensor, chunk: int | None = None) -> Tensor:
-        """Decode a clip, `chunk` latents at a time (None: all at once). Frames in [-1, 1], the same in any chunks."""
-        if chunk is not None and chunk < 1:
-            raise ValueError(f"chunk is a positive number of latents or None, not {chunk}")
-        self._check(z_NCthw)
-        frames, state = [], self.init_state()
-        *before, end = z_NCthw.split(chunk or z_NCthw.shape[2], dim=2)
-        for z_chunk in before:
-            x, state = self.step(z_chunk, state)
-            frames.append(x)
-        frames.append(self.step(end, state, last=True)[0])
-        return torch.cat(frames, dim=2)
+    def decode(
+        self,
+        z_NCthw: Tensor,
+        chunk: int | None = None,
+        tile: int | tuple[int, int] | None = None,
+        memory_budget: int | str | None = None,
+    ) -> Tensor:
+        """Decode a clip: frames (N, 3, T, H, W) in [-1, 1], the same up to rounding however it is decoded.
+
+        chunk: latents at a time (None: all at once). tile: side in latent pixels, or (rows, columns), of the tiles that
+        are decoded one by one (None: whole frames). memory_budget: bytes, or "auto" for what is free; smaller chunks,
+        then tiles are planned until the prediction fits, a `ValueError` where none does. When memory runs out all the
+        same, the rest is decoded in smaller pieces, with a warning.
+        """
+        plan = plan_of(chunk, tile)
+        self.check(z_NCthw)
+        if memory_budget is not None:
+            plan = plan_decode(self, z_NCthw.shape, z_NCthw.dtype, memory_budget, plan.chunk, plan.tile)
+        return decode_clip(self, z_NCthw, plan)
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Entry, every stage and head by name, in the order they run."""
+        return {"entry": self.entry, **self.stages, "head": self.head}
 
     def forward(self, z_NCthw: Tensor) -> Tensor:
         """A whole clip with gradients and without the clamp: what training sees."""
-        self._check(z_NCthw)
+        self.check(z_NCthw)
         return self._walk(z_NCthw, Stream.fresh())
 
     def features(self, z_NCthw: Tensor) -> dict[str, Tensor]:
         """What leaves entry, stages and head ("entry", stage names, "frames") for a whole clip, unclamped."""
-        self._check(z_NCthw)
+        self.check(z_NCthw)
         return dict(self._visit(z_NCthw, Stream.fresh()))
 
     def _visit(self, z_NCthw: Tensor, stream: Stream) -> Iterator[tuple[str, Tensor]]:
@@ -87,7 +99,8 @@ class Decoder(nn.Module):
         last = deque(self._visit(z_NCthw, stream), maxlen=1)  # features are freed as soon as they are used
         return last.pop()[1]
 
-    def _check(self, z_NCthw: Tensor) -> None:
+    def check(self, z_NCthw: Tensor) -> None:
+        """A `ValueError` unless these are latents (N, C, t, h, w) of this decoder's space."""
         expected = self.spec.latents.channels
         if z_NCthw.ndim != 5 or z_NCthw.shape[1] != expected or 0 in z_NCthw.shape:
             raise ValueError(

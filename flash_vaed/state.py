@@ -36,7 +36,7 @@ class DecoderState:
 class Stream:
     """One step's view of a state: modules read the past from it and leave what the next step needs.
 
-    first: these are the clip's first latents. last: they are its last.
+    first: these are the clip's first latents. last: they are its last. future: what this step leaves for the next one.
     """
 
     def __init__(self, state: DecoderState, last: bool = False) -> None:
@@ -44,7 +44,7 @@ class Stream:
             raise ValueError("this stream has ended; start a new one with init_state()")
         self.first, self.last = state.latents_seen == 0, last
         self._past = state.memory
-        self._future: dict[str, Tensor] = {}
+        self.future: dict[str, Tensor] = {}
 
     @classmethod
     def fresh(cls) -> Stream:
@@ -63,7 +63,7 @@ class Stream:
         if past.shape[2] == 0:  # the clip starts here
             past = _border(x_NCTHW, frames - ahead, time)
         extended = torch.cat([past, x_NCTHW], dim=2)
-        self._future[slot] = extended[:, :, -frames:].clone()  # a slice would keep the whole activation alive
+        self.future[slot] = extended[:, :, -frames:].clone()  # a slice would keep the whole activation alive
         if self.last and ahead:
             extended = torch.cat([extended, extended[:, :, -1:].expand(-1, -1, ahead, -1, -1)], dim=2)
         return extended
@@ -73,19 +73,19 @@ class Stream:
         held = None if self.first else self._past.get(slot)
         queue = x_NCTHW if held is None else torch.cat([held, x_NCTHW], dim=2)
         if held is not None or queue.shape[2] > frames:
-            self._future[slot] = queue[:, :, frames:].clone()
+            self.future[slot] = queue[:, :, frames:].clone()
         return queue[:, :, :frames]
 
     def begins(self, slot: str, x_NCTHW: Tensor) -> bool:
         """Whether the first frames of the clip pass `slot` in this step."""
         if x_NCTHW.shape[2] == 0 or (not self.first and slot in self._past):
             return False
-        self._future[slot] = x_NCTHW.new_zeros(0)
+        self.future[slot] = x_NCTHW.new_zeros(0)
         return True
 
     def after(self, latents_seen: int) -> DecoderState:
         """The state behind this step."""
-        return DecoderState(latents_seen, {**self._past, **self._future}, self.last)
+        return DecoderState(latents_seen, {**self._past, **self.future}, self.last)
 
     def _remembered(self, slot: str, x_NCTHW: Tensor, frames: int) -> Tensor:
         N, C, _, H, W = x_NCTHW.shape

@@ -14,7 +14,11 @@ FAMILIES: Registry[type[Family]] = Registry("family", __package__)
 
 
 class Parts(NamedTuple):
-    """`entry`, every stage and `head` are called as module(x_NCTHW, stream) -> x_NCTHW."""
+    """`entry`, every stage and `head` are called as module(x_NCTHW, stream) -> x_NCTHW.
+
+    A part that may be decoded in tiles also has `sight()`: the hops (`operators.Hop`) of its furthest-seeing path in
+    their order, or None where a pixel sees its whole frame.
+    """
 
     entry: nn.Module
     stages: nn.ModuleDict

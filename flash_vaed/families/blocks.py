@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flash_vaed.operators import OPERATORS
+from flash_vaed.operators import OPERATORS, Hop
 from flash_vaed.operators.base import convolve
 from flash_vaed.spec import StagePlan
 from flash_vaed.state import Stream
@@ -55,6 +55,9 @@ class ResidualBlock(nn.Module):
         y = self.conv1(F.silu(self.norm1(x_NCTHW)), stream)
         y = self.conv2(F.silu(self.norm2(y)), stream)
         return y + self.shortcut(stream.release(self.slot, x_NCTHW, y.shape[2]))
+
+    def sight(self) -> tuple[Hop, ...]:
+        return self.conv1.sight() + self.conv2.sight()
 
 
 def unpatchify(x_NCTHW: Tensor, patch: int) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from flash_vaed.families.base import FAMILIES, Family, Parts
 from flash_vaed.families.blocks import Pointwise, ResidualBlock, unpatchify
+from flash_vaed.operators import Hop
 from flash_vaed.operators.conv3d import Conv3d
 from flash_vaed.spec import DecoderSpec, FrozenMapping, LatentSpace, StagePlan
 from flash_vaed.state import Stream
@@ -89,6 +90,9 @@ class ShuffleUpsampler(nn.Module):
         frames = shuffled.reshape(N, C // 8, 2 * T, 2 * H, 2 * W)
         return frames[:, :, 1:] if stream.begins(self.slot, frames) else frames
 
+    def sight(self) -> tuple[Hop, ...]:
+        return (*self.conv.sight(), Hop(scale=2))
+
 
 class Stage(nn.Module):
     """Where the width changes a dense block first, then an upsampler where planned, then the residual blocks."""
@@ -109,6 +113,10 @@ class Stage(nn.Module):
             x_NCTHW = block(x_NCTHW, stream)
         return x_NCTHW
 
+    def sight(self) -> tuple[Hop, ...]:
+        layers = [layer for layer in (self.entrance, self.upsampler, *self.blocks) if layer is not None]
+        return tuple(hop for layer in layers for hop in layer.sight())
+
 
 def _block(in_channels: int, plan: StagePlan, time: str) -> ResidualBlock:
     return ResidualBlock(in_channels, plan, time, PixelNorm, NormedPointwise)
@@ -126,6 +134,9 @@ class Head(nn.Module):
 
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
         return unpatchify(self.conv(F.silu(self.norm(x_NCTHW)), stream), self.patch)
+
+    def sight(self) -> tuple[Hop, ...]:
+        return (*self.conv.sight(), Hop(scale=self.patch))
 
 
 @FAMILIES.register("ltx")

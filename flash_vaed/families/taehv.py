@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from flash_vaed.families.base import FAMILIES, Family, Parts
 from flash_vaed.families.blocks import unpatchify
 from flash_vaed.families.wan import WAN21_LATENTS
-from flash_vaed.operators import OPERATORS
+from flash_vaed.operators import OPERATORS, Hop
 from flash_vaed.operators.base import convolve
 from flash_vaed.operators.conv2d import Conv2d
 from flash_vaed.spec import DecoderSpec, FrozenMapping, LatentSpace, StagePlan
@@ -65,6 +65,9 @@ class MemoryBlock(nn.Module):
         y = F.relu(self.conv2(y, stream))
         return F.relu(self.conv3(y, stream) + x_NCTHW)
 
+    def sight(self) -> tuple[Hop, ...]:
+        return self.conv1.sight() + self.conv2.sight() + self.conv3.sight()
+
 
 class Unbiased(nn.Module):
     """A convolution per frame without a bias: (O, I, side, side) weight."""
@@ -92,6 +95,9 @@ class Upsampler(nn.Module):
         frames = grown.view(N, self.frames, C // self.frames, T, H, W).permute(0, 2, 3, 1, 4, 5)
         return self.conv(frames.reshape(N, C // self.frames, T * self.frames, H, W))
 
+    def sight(self) -> tuple[Hop, ...]:
+        return Hop(scale=2), Hop(margin=1)
+
 
 class Stage(nn.Module):
     """Memory blocks, then the upsampler."""
@@ -106,6 +112,9 @@ class Stage(nn.Module):
             x_NCTHW = block(x_NCTHW, stream)
         return self.upsampler(x_NCTHW)
 
+    def sight(self) -> tuple[Hop, ...]:
+        return tuple(hop for layer in (*self.blocks, self.upsampler) for hop in layer.sight())
+
 
 class Entry(nn.Module):
     """Raw latents, normalised and bounded to (-3, 3), to the first width."""
@@ -118,6 +127,9 @@ class Entry(nn.Module):
     def forward(self, z_NCthw: Tensor, stream: Stream) -> Tensor:
         bounded = 3 * torch.tanh(self.latents.normalize(z_NCthw) / 3)
         return F.relu(self.conv(bounded, stream))
+
+    def sight(self) -> tuple[Hop, ...]:
+        return self.conv.sight()
 
 
 class Head(nn.Module):
@@ -134,6 +146,9 @@ class Head(nn.Module):
             x_NCTHW = x_NCTHW[:, :, self.dropped :]
         frames_01 = unpatchify(self.conv(F.relu(x_NCTHW), stream), self.patch)
         return 2 * frames_01 - 1
+
+    def sight(self) -> tuple[Hop, ...]:
+        return (*self.conv.sight(), Hop(scale=self.patch))
 
 
 @FAMILIES.register("taehv")

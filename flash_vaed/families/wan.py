@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from flash_vaed.families.base import FAMILIES, Family, Parts
 from flash_vaed.families.blocks import Pointwise, ResidualBlock, unpatchify
+from flash_vaed.operators import Hop
 from flash_vaed.operators.conv2d import Conv2d
 from flash_vaed.operators.conv3d import Conv3d
 from flash_vaed.spec import DecoderSpec, FrozenMapping, LatentSpace, StagePlan
@@ -153,6 +154,9 @@ class Upsampler(nn.Module):
             x_NCTHW = self.time_conv(x_NCTHW, stream)
         return F.interpolate(x_NCTHW, scale_factor=(1, 2, 2), mode="nearest")
 
+    def sight(self) -> tuple[Hop, ...]:
+        return (Hop(scale=2), *self.conv.sight())
+
 
 class Duplicate(nn.Module):
     """A stage's input at the size of its output: channels repeated, then dealt out to new frames and pixels.
@@ -199,6 +203,13 @@ class Stage(nn.Module):
             y = self.upsampler(y, stream)
         return y if self.skip is None else y + self.skip(x_NCTHW, stream)
 
+    def sight(self) -> tuple[Hop, ...] | None:
+        """None with attention; the skip sees no further than the blocks."""
+        if self.attention is not None:
+            return None
+        layers = [*self.blocks, self.upsampler] if self.upsampler is not None else list(self.blocks)
+        return tuple(hop for layer in layers for hop in layer.sight())  # type: ignore[operator]
+
 
 class Entry(nn.Module):
     """1x1x1 on the raw latent, then a dense causal convolution to the first width."""
@@ -210,6 +221,9 @@ class Entry(nn.Module):
 
     def forward(self, z_NCthw: Tensor, stream: Stream) -> Tensor:
         return self.conv(self.latent_mix(z_NCthw), stream)
+
+    def sight(self) -> tuple[Hop, ...]:
+        return self.conv.sight()
 
 
 class Head(nn.Module):
@@ -224,6 +238,9 @@ class Head(nn.Module):
 
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
         return unpatchify(self.conv(F.silu(self.norm(x_NCTHW)), stream), self.patch)
+
+    def sight(self) -> tuple[Hop, ...]:
+        return (*self.conv.sight(), Hop(scale=self.patch))
 
 
 @FAMILIES.register("wan")

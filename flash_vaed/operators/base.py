@@ -7,7 +7,7 @@ columns.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,15 @@ from flash_vaed.state import Stream
 OPERATORS: Registry[type[Operator]] = Registry("operator", __package__)
 
 Index = tuple[Tensor, Tensor, Tensor, Tensor]  # sampled positions as (n, t, y, x), each of shape (P,)
+
+
+class Hop(NamedTuple):
+    """What a layer does to space: it sees `margin` pixels on each side, then makes a square of side `scale` of each
+    pixel.
+    """
+
+    margin: int = 0
+    scale: int = 1
 
 
 class Operator(nn.Module, ABC):
@@ -37,6 +46,11 @@ class Operator(nn.Module, ABC):
     @abstractmethod
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
         """(N, in, T, H, W) -> (N, out, T, H, W)."""
+
+    def sight(self) -> tuple[Hop, ...]:
+        """How far it sees in space: its kernels one after another. An operator that dilates or strides says its own."""
+        kernels = [parameter.shape[-2:] for parameter in self.parameters() if parameter.ndim >= 4]
+        return tuple(Hop(max(kernel) // 2) for kernel in kernels if max(kernel) > 1)
 
     @abstractmethod
     def from_dense(self, weight_OI333: Tensor, bias_O: Tensor) -> None:
