@@ -64,7 +64,8 @@ class Decoder(nn.Module):
 
         chunk: latents at a time (None: all at once). tile: side in latent pixels, or (rows, columns), of the tiles that
         are decoded one by one (None: whole frames). memory_budget: bytes, or "auto" for what is free; smaller chunks,
-        then tiles are planned until the prediction fits, a `ValueError` where none does. When memory runs out all the
+        then tiles are planned until the prediction fits, a `ValueError` where none does; on a CPU freed memory is given
+        back at once, which costs some time. When memory runs out all the
         same, the rest is decoded in smaller pieces, with a warning.
         """
         plan = plan_of(chunk, tile)

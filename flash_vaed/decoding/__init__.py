@@ -1,4 +1,4 @@
-"""Decoding that fits: chunks of time and tiles of space, planned for the memory there is, into a tensor or a file."""
+"""Decoding that fits: in chunks and tiles, planned for the memory there is, into a tensor or a file."""
 
 from flash_vaed.decoding.memory import predicted_bytes
 from flash_vaed.decoding.plan import DecodePlan, plan_decode, plan_of

@@ -7,8 +7,7 @@ size. What is alive at each moment is added up, and so is what a convolution's l
 - PyTorch's own kernel (the others) unfolds the input, a column per output position;
 - on a GPU cuDNN may copy both into its layout. That is an allowance, not measured here.
 
-On a CPU glibc keeps freed blocks of less than 32 MB for itself, and cannot always fill them again: `HEAP_LOSS` of them
-is added, the middle of what was measured. With tiles they are given back (`heap.py`).
+What glibc's heap adds is not foretold: a decode with a `memory_budget`, or in tiles, does without it (`heap.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from flash_vaed.decoding.heap import HEAP_BLOCK_BYTES
 from flash_vaed.decoding.tiles import cut_of, step_in_tiles, tiles_of
 from flash_vaed.operators.base import is_small_clip
 from flash_vaed.state import DecoderState
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 
 BLOCK = 16  # channels that oneDNN keeps together
 KERNEL_BYTES = 8_000_000  # code and scratch that a library makes for a convolution of new shape
-HEAP_LOSS = 0.25  # measured: 0.08 to 0.44 of what lives in smaller blocks (one thread, from run to run)
 
 _CONVOLUTION = torch.ops.aten.convolution.default
 _ONEDNN = torch.ops.aten.mkldnn_convolution.default
@@ -62,18 +59,17 @@ def predicted_bytes(
     with FakeTensorMode(allow_non_fake_inputs=False) as mode:
         shadow = _shadow(decoder, mode)
         z_NCthw = torch.empty(z_shape, dtype=dtype, device=next(shadow.parameters()).device)
-        state, peak, begin = shadow.init_state(), 0, 0
+        state, peak, begin, given = shadow.init_state(), 0, 0, 0
         for length, counted in steps:
             z_step, last = z_NCthw[:, :, begin : begin + length], begin + length == z_shape[2]
             with LiveBytes(state.memory.values()) as live:
                 frames, after = _step(shadow, z_step, state, tile if counted else None, last)
+            frame_bytes = frames[:, :, :1].numel() * frames.element_size() if frames.shape[2] else 0
             if counted:
-                lossy = tile is None and z_step.device.type == "cpu"
-                peak = max(peak, live.peak_bytes + int(lossy * HEAP_LOSS * live.heap_peak_bytes))
-            state, begin = after, begin + length
-        clip = (*frames.shape[:2], decoder.spec.frames_out(z_shape[2]), *frames.shape[3:])
-    kept = math.prod(clip) * frames.element_size() if keep_frames and len(steps) > 1 else 0
-    return peak + kept
+                kept = _kept_frames(decoder, z_NCthw, given) if keep_frames and len(steps) > 1 else 0
+                peak = max(peak, live.peak_bytes + kept * frame_bytes)
+            state, begin, given = after, begin + length, given + frames.shape[2]
+    return peak
 
 
 def free_bytes(device: torch.device) -> int:
@@ -92,12 +88,12 @@ class LiveBytes(TorchDispatchMode):
     """Adds up the storages that operations make, as long as they live; `peak_bytes` is the largest sum.
 
     Counts the tensors `held` at the start, what is made within the mode, and what a convolution's library takes
-    besides. heap_peak_bytes: the largest sum of blocks that glibc keeps on its heap.
+    besides.
     """
 
     def __init__(self, held: Iterable[Tensor] = ()) -> None:
         super().__init__()
-        self.live_bytes = self.peak_bytes = self.heap_bytes = self.heap_peak_bytes = 0
+        self.live_bytes = self.peak_bytes = 0
         self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
         for tensor in held:
             self._watch(tensor.untyped_storage())
@@ -110,7 +106,6 @@ class LiveBytes(TorchDispatchMode):
                 self._watch(leaf.untyped_storage())
         beyond = _WORKSPACES[func](args, out) if func in _WORKSPACES else 0
         self.peak_bytes = max(self.peak_bytes, self.live_bytes + beyond)
-        self.heap_peak_bytes = max(self.heap_peak_bytes, self.heap_bytes + _on_heap(beyond))
         return out
 
     def _watch(self, storage: torch.UntypedStorage) -> None:
@@ -121,7 +116,6 @@ class LiveBytes(TorchDispatchMode):
 
     def _count(self, size_bytes: int) -> None:
         self.live_bytes += size_bytes
-        self.heap_bytes += _on_heap(size_bytes)
 
 
 def convolution_workspace(args: Sequence[Any], out: Tensor) -> int:
@@ -161,10 +155,6 @@ _WORKSPACES: dict[Any, Callable[[Sequence[Any], Any], int]] = {
 }
 
 
-def _on_heap(size_bytes: int) -> int:
-    return size_bytes if abs(size_bytes) < HEAP_BLOCK_BYTES else 0
-
-
 def _blocked(channels: int) -> int:
     return -(-channels // BLOCK) * BLOCK
 
@@ -173,6 +163,13 @@ def _backend_arguments(args: Sequence[Any]) -> tuple[Any, ...]:
     x, weight, bias, stride, padding, dilation, transposed, output_padding, groups = args
     sizes = None if bias is None else tuple(bias.shape)
     return x, weight, bias, stride, padding, dilation, transposed, output_padding, groups, sizes
+
+
+def _kept_frames(decoder: Decoder, z_NCthw: Tensor, given: int) -> int:
+    """Frames of the clip in memory during a step: a GPU has room for all of them from the first on, a CPU's pages come
+    to be when they are written.
+    """
+    return given if z_NCthw.device.type == "cpu" else decoder.spec.frames_out(z_NCthw.shape[2])
 
 
 def _steps(t: int, chunk: int | None) -> list[tuple[int, bool]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from flash_vaed.decoding.heap import freed_at_once
 from flash_vaed.decoding.plan import DecodePlan, plan_of
 from flash_vaed.decoding.tiles import cut_of, step_in_tiles, tiles_of
 from flash_vaed.state import DecoderState
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 def decode_clip(decoder: Decoder, z_NCthw: Tensor, plan: DecodePlan) -> Tensor:
     """A clip's frames (N, 3, T, H, W) in [-1, 1]; the memory they fill is allocated once."""
     total, done = decoder.spec.frames_out(z_NCthw.shape[2]), 0
+    thrifty = plan.predicted_bytes is not None  # what was promised is kept
     clip_NCTHW: Tensor | None = None
-    for frames_NCTHW in decode_stream(decoder, [z_NCthw], plan.chunk, plan.tile):
+    for frames_NCTHW in decode_stream(decoder, [z_NCthw], plan.chunk, plan.tile, thrifty):
         N, C, T, H, W = frames_NCTHW.shape
         if total == T:
             return frames_NCTHW
@@ -43,12 +45,14 @@ def decode_stream(
     z_chunks: Iterable[Tensor],
     chunk: int | None = None,
     tile: int | tuple[int, int] | None = None,
+    thrifty: bool = False,
 ) -> Iterator[Tensor]:
     """Frames (N, 3, T, H, W) in [-1, 1] of a clip of any length, as soon as they are known.
 
     z_chunks: latents (N, C, t, h, w) in their order, as many at a time as you have; one piece is read ahead to know
     where the clip ends. chunk: decode at most so many latents at once. tile: side of a tile in latent pixels, or (rows,
-    columns). Chunks and tiles change nothing but rounding. When memory runs out the plan becomes smaller, with a
+    columns). Chunks and tiles change nothing but rounding. thrifty: on a CPU give freed memory back at once, for lower
+    peaks and some time (with tiles always; see `heap.py`). When memory runs out the plan becomes smaller, with a
     warning; at the last one the error is raised.
     """
     plan, state = plan_of(chunk, tile), decoder.init_state()
@@ -59,7 +63,8 @@ def decode_stream(
             z_step = z_NCthw[:, :, done : done + (plan.chunk or t)]
             behind = done + z_step.shape[2]
             try:
-                frames_NCTHW, state = planned_step(decoder, z_step, state, plan, last=ends and behind == t)
+                with freed_at_once(z_step.device, wanted=thrifty or plan.tile is not None):
+                    frames_NCTHW, state = planned_step(decoder, z_step, state, plan, last=ends and behind == t)
             except (RuntimeError, MemoryError) as error:
                 smaller = plan.smaller(*z_step.shape[2:]) if is_out_of_memory(error) else None
                 if smaller is None:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from flash_vaed.decoding.heap import freed_at_once
 from flash_vaed.operators import Hop
 from flash_vaed.state import DecoderState, Stream
 
@@ -123,10 +122,7 @@ def tiles_of(cut: Cut, h: int, w: int, tile: tuple[int, int]) -> list[Tile]:
 def step_in_tiles(
     decoder: Decoder, z_NCthw: Tensor, state: DecoderState, cut: Cut, tiles: Iterable[Tile], last: bool = False
 ) -> tuple[Tensor, DecoderState]:
-    """As `Decoder.step`: the same frames, the same state, up to rounding. `tiles` cover the frame.
-
-    On a CPU freed memory is given back at once meanwhile (`freed_at_once`): tiles are there to save it.
-    """
+    """As `Decoder.step`: the same frames, the same state, up to rounding. `tiles` cover the frame."""
     decoder.check(z_NCthw)
     stream = Stream(state, last)
     x_NCTHW = _run(decoder.parts(), cut.whole, z_NCthw, stream)
@@ -134,11 +130,10 @@ def step_in_tiles(
     behind = stream.after(state.latents_seen + z_NCthw.shape[2])
     clip: dict[str, Tensor] = {}
     future: dict[str, Tensor] = {}
-    with freed_at_once(z_NCthw.device):
-        for tile in tiles:
-            window = Stream(DecoderState(state.latents_seen, _cropped(past, tile, x_NCTHW.shape[3:])), last)
-            _decode_tile(decoder, x_NCTHW, window, cut, tile, clip, future)
-            del window  # what the tile remembers is written by now
+    for tile in tiles:
+        window = Stream(DecoderState(state.latents_seen, _cropped(past, tile, x_NCTHW.shape[3:])), last)
+        _decode_tile(decoder, x_NCTHW, window, cut, tile, clip, future)
+        del window  # what the tile remembers is written by now
     return clip["frames"], dataclasses.replace(behind, memory={**behind.memory, **future})
 
 

@@ -31,7 +31,7 @@ z = torch.randn(1, spec.latents.channels, t, h, w)
 tiles = tile and (tile, tile)
 predicted = predicted_bytes(decoder, z.shape, z.dtype, chunk, tiles)
 decoder.decode(z[:, :, :1, :2, :2])
-measured, method = peak_increase_bytes(lambda: decoder.decode(z, chunk, tile), z.device)
+measured, method = peak_increase_bytes(lambda: decoder.decode(z, chunk, tile, memory_budget=2**40), z.device)
 print(method, predicted, measured)
 """
 
@@ -48,7 +48,7 @@ def measure(case: str) -> tuple[str, int, int]:
 
 CASES = {
     "wan, whole": "wan_spec(8, blocks_per_stage=1), (3, 30, 30), None, None",
-    "ltx, chunks and tiles": "ltx_spec((32, 32, 16, 8), (1, 1, 1, 1, 1)), (3, 20, 20), 1, 5",
+    "ltx, chunks and tiles": "ltx_spec((32, 32, 16, 8), (1, 1, 1, 1, 1)), (2, 20, 20), 1, 10",
 }
 
 
@@ -86,7 +86,7 @@ def test_fake_tensors_live_as_long_as_real_ones(name, chunk, tile):
         for frames in decode_stream(decoder, [z_NCthw], chunk, tile):
             del frames
     predicted = predicted_bytes(decoder, z_NCthw.shape, chunk=chunk, tile=tile, keep_frames=False)
-    assert live.peak_bytes <= predicted <= live.peak_bytes + 0.3 * live.heap_peak_bytes
+    assert predicted == live.peak_bytes
 
 
 def test_a_prediction_is_quick_and_leaves_the_decoder_alone(teacher):
@@ -95,7 +95,7 @@ def test_a_prediction_is_quick_and_leaves_the_decoder_alone(teacher):
     start_s = time.process_time()
     needed = predicted_bytes(teacher, (1, 4, 1000, 270, 480), chunk=4, tile=(32, 32))
     assert time.process_time() - start_s < 1.5
-    assert needed > 2160 * 3840 * 4000 * 3 * 4  # the decoded frames alone
+    assert needed > 2160 * 3840 * 3980 * 3 * 4  # the decoded frames alone
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
     assert all(type(parameter) is torch.nn.Parameter for parameter in teacher.parameters())
 
@@ -108,7 +108,7 @@ def test_less_at_a_time_needs_less(teacher):
     )
     assert whole > 2 * chunks
     assert chunks > 1.2 * tiles
-    assert predicted_bytes(teacher, shape, chunk=2) - chunks == 61 * 3 * 512 * 512 * 4
+    assert predicted_bytes(teacher, shape, chunk=2) - chunks == 53 * 3 * 512 * 512 * 4  # but the last step's frames
 
 
 def test_a_stream_needs_the_same_at_any_length(teacher):
