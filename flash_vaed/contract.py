@@ -33,6 +33,9 @@ FOREIGN = 0.5  # a reading that is missed by more does not fit either; the real 
 LOUD = 4.0  # mean square, in units of what is expected; the loudest real clip has 2.1
 
 
+DO_NOT_LOOK = "expect=None: do not look"
+
+
 class LatentWarning(UserWarning):
     """The latents have the right shape, but not the statistics of what they were said to be."""
 
@@ -48,7 +51,7 @@ def check_latents(z_NCthw: Tensor, latents: LatentSpace, expect: str | None = "r
     """
     found = doubt(z_NCthw, latents, expect)
     if found is not None:
-        warnings.warn(f"{found} (expect=None: do not look)", LatentWarning, stacklevel=2)
+        warnings.warn(f"{found} ({DO_NOT_LOOK})", LatentWarning, stacklevel=2)
 
 
 def doubt(z_NCthw: Tensor, latents: LatentSpace, expect: str | None = "raw") -> str | None:

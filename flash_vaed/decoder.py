@@ -5,12 +5,14 @@ Legend: N batch, C channels, t h w latent sizes, T frames, H W pixels.
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
+from flash_vaed.contract import DO_NOT_LOOK, LatentWarning, doubt
 from flash_vaed.decoding.plan import plan_decode, plan_of
 from flash_vaed.decoding.stream import decode_clip
 from flash_vaed.families import FAMILIES
@@ -59,17 +61,22 @@ class Decoder(nn.Module):
         chunk: int | None = None,
         tile: int | tuple[int, int] | None = None,
         memory_budget: int | str | None = None,
+        expect: str | None = "raw",
     ) -> Tensor:
         """Decode a clip: frames (N, 3, T, H, W) in [-1, 1], the same up to rounding however it is decoded.
 
         chunk: latents at a time (None: all at once). tile: side in latent pixels, or (rows, columns), of the tiles that
         are decoded one by one (None: whole frames). memory_budget: bytes, or "auto" for what is free; smaller chunks,
-        then tiles are planned until the prediction fits, a `ValueError` where none does; on a CPU freed memory is given
-        back at once, which costs some time. When memory runs out all the
-        same, the rest is decoded in smaller pieces, with a warning.
+        then tiles are planned until the prediction fits, a `ValueError` where none does; on a CPU freed memory is then
+        given back at once, which costs some time. When memory runs out all the same, the rest is decoded in smaller
+        pieces, with a warning. expect: what the latents should look like; a `LatentWarning` says when they look
+        normalised, or like another model's. None: do not look.
         """
         plan = plan_of(chunk, tile)
         self.check(z_NCthw)
+        doubtful = doubt(z_NCthw, self.latents, expect) if expect is not None else None
+        if doubtful is not None:
+            warnings.warn(f"{doubtful} ({DO_NOT_LOOK})", LatentWarning, stacklevel=2)
         if memory_budget is not None:
             plan = plan_decode(self, z_NCthw.shape, z_NCthw.dtype, memory_budget, plan.chunk, plan.tile)
         return decode_clip(self, z_NCthw, plan)

@@ -42,7 +42,7 @@ class Workbench:
     def decode(self, decoder: Decoder, z_NCthw: Tensor) -> Tensor:
         """Frames (N, 3, T, H, W) in [-1, 1] as float32 on the CPU, decoded the way the run asks for."""
         z_NCthw = z_NCthw.to(self.device, self.dtype)
-        return decoder.decode(z_NCthw, chunk=self.spec.runtime.chunk).float().cpu()
+        return decoder.decode(z_NCthw, chunk=self.spec.runtime.chunk, expect=None).float().cpu()
 
 
 Task = Callable[[Workbench], Iterator[Row]]

@@ -87,7 +87,7 @@ def cost_rows(bench: Workbench) -> Iterator[Row]:
 
 
 def _whole_clip(decoder: Decoder, z_NCthw: Tensor, chunk: int | None) -> Callable[[], object]:
-    return lambda: decoder.decode(z_NCthw, chunk=chunk)
+    return lambda: decoder.decode(z_NCthw, chunk=chunk, expect=None)
 
 
 def _first_frame(decoder: Decoder, z_NCthw: Tensor) -> Callable[[], object]:

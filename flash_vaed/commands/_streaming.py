@@ -8,21 +8,23 @@ from torch import Tensor
 from tqdm import tqdm
 
 from flash_vaed.decoder import Decoder
+from flash_vaed.decoding import DecodePlan, decode_stream
 
 
-def streamed(decoder: Decoder, z_NCthw: Tensor, chunk: int) -> Iterator[Tensor]:
-    """Raw latents -> frames (N, 3, T, H, W) in [-1, 1], float32 on the CPU, `chunk` latents after another.
+def streamed(decoder: Decoder, z_NCthw: Tensor, plan: DecodePlan) -> Iterator[Tensor]:
+    """Raw latents -> frames (N, 3, T, H, W) in [-1, 1], float32 on the CPU, decoded step by step as planned.
 
     A bar on a terminal shows the latents done. Frames that are not finite are a `ValueError`.
     """
-    like, state = next(decoder.parameters()), decoder.init_state()
-    t = z_NCthw.shape[2]
-    with tqdm(total=t, unit="latent", desc="decode", disable=None, leave=False) as bar:
-        for start in range(0, t, chunk):
-            z_chunk = z_NCthw[:, :, start : start + chunk].to(like.device, like.dtype)
-            frames, state = decoder.step(z_chunk, state, last=start + chunk >= t)
+    like = next(decoder.parameters())
+    with tqdm(total=z_NCthw.shape[2], unit="latent", desc="decode", disable=None, leave=False) as bar:
+
+        def pieces() -> Iterator[Tensor]:
+            for piece in z_NCthw.split(plan.chunk or z_NCthw.shape[2], dim=2):
+                yield piece.to(like.device, like.dtype)
+                bar.update(piece.shape[2])
+
+        for frames in decode_stream(decoder, pieces(), plan.chunk, plan.tile):
             if not frames.isfinite().all():
                 raise ValueError(f"the decoder's frames hold NaN in {str(like.dtype)[6:]}; try another --dtype")
-            if frames.shape[2]:
-                yield frames.float().cpu()
-            bar.update(z_chunk.shape[2])
+            yield frames.float().cpu()

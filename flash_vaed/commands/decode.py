@@ -4,8 +4,9 @@
   python -m flash_vaed decode z.pt out.mp4 --decoder PATH --latents normalized     as a diffusion model gives them
   python -m flash_vaed decode z.npy frames.npy --decoder PATH                      float32 (N, 3, T, H, W) in [-1, 1]
   python -m flash_vaed decode z.pt out.mp4 --decoder wan2.1 --random-weights 0     speed and memory without a checkpoint
-Latents are .pt, .pth, .safetensors, .npy or .npz, (N, C, t, h, w). A warning says when they do
-not look like what --latents calls them.
+  python -m flash_vaed decode z.pt out.mp4 --decoder PATH --memory 4GB             in chunks and tiles that fit
+Latents are .pt, .pth, .safetensors, .npy or .npz, (N, C, t, h, w). A warning says when they do not look like what
+--latents calls them.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from fractions import Fraction
 
 from torch import Tensor
 
-from flash_vaed.commands._arguments import DTYPES, add_device, add_dtype, frame_rate, parser_of, positive
+from flash_vaed.commands._arguments import DTYPES, add_device, add_dtype, frame_rate, parser_of
 from flash_vaed.commands._clips import note, warn
 from flash_vaed.commands._decoders import add_decoder, chosen
 from flash_vaed.commands._frames import check_output, frame_writer
+from flash_vaed.commands._plan import add_plan, planned
 from flash_vaed.commands._streaming import streamed
 from flash_vaed.contract import READINGS, doubt
 from flash_vaed.latent_files import read_latents
@@ -32,7 +34,7 @@ def main(argv: list[str]) -> int:
     add_decoder(parser)
     parser.add_argument("--latents", choices=READINGS, default="raw", help="what the latents are (default: raw)")
     parser.add_argument("--fps", type=frame_rate, default=Fraction(16), help="frames per second (default: 16)")
-    parser.add_argument("--chunk", type=positive, default=1, help="latents decoded at once (default: 1)")
+    add_plan(parser)
     add_dtype(parser, "of weights and activations")
     add_device(parser)
     given = parser.parse_args(argv)
@@ -45,9 +47,10 @@ def main(argv: list[str]) -> int:
         note(f"{given.decoder} has random weights (seed {given.random_weights}): the frames are noise")
     N, _, t, h, w = z_NCthw.shape
     T, side = decoder.spec.frames_out(t), decoder.spec.spatial_scale
+    plan = planned(decoder, z_NCthw, given)
     begun_s = time.perf_counter()
     with frame_writer(out, given.fps, (N, 3, T, h * side, w * side)) as write:
-        for frames_NCTHW in streamed(decoder, z_NCthw, given.chunk):
+        for frames_NCTHW in streamed(decoder, z_NCthw, plan):
             write(frames_NCTHW)
     took_s = time.perf_counter() - begun_s
     print(f"{out}: {T} frames of {h * side}x{w * side} in {took_s:.1f} s ({T / took_s:.1f} frames/s, {given.device})")

@@ -13,10 +13,11 @@ import math
 from fractions import Fraction
 
 from flash_vaed.checkpoint import load_teacher
-from flash_vaed.commands._arguments import DTYPES, add_device, add_dtype, frame_rate, parser_of, positive
+from flash_vaed.commands._arguments import DTYPES, add_device, add_dtype, frame_rate, parser_of
 from flash_vaed.commands._clips import add_clip, clip_of, encoded, note, warn
 from flash_vaed.commands._decoders import found
 from flash_vaed.commands._frames import check_output, frame_writer
+from flash_vaed.commands._plan import add_plan, planned
 from flash_vaed.commands._streaming import streamed
 from flash_vaed.contract import doubt
 from flash_vaed.spec import DecoderSpec
@@ -30,7 +31,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--decoder", metavar="PATH", help="another decoder of these latents (default: the teacher's)")
     add_clip(parser)
     parser.add_argument("--fps", type=frame_rate, help="frames per second (default: the video's own)")
-    parser.add_argument("--chunk", type=positive, default=1, help="latents decoded at once (default: 1)")
+    add_plan(parser)
     add_dtype(parser, "of the decoder")
     add_device(parser)
     given = parser.parse_args(argv)
@@ -42,9 +43,9 @@ def main(argv: list[str]) -> int:
     z_NCthw = encoded(teacher, x_NCTHW, given.device)
     warn(doubt(z_NCthw, decoder.latents))
     decoder = decoder.to(given.device, DTYPES[given.dtype])
-    squared, done = 0.0, 0
+    plan, squared, done = planned(decoder, z_NCthw, given), 0.0, 0
     with frame_writer(out, given.fps or fps or Fraction(16), x_NCTHW.shape) as write:
-        for frames_NCTHW in streamed(decoder, z_NCthw, given.chunk):
+        for frames_NCTHW in streamed(decoder, z_NCthw, plan):
             target = x_NCTHW[:, :, done : done + frames_NCTHW.shape[2]]
             squared += float((frames_NCTHW - target).double().square().sum())
             done += frames_NCTHW.shape[2]

@@ -76,17 +76,18 @@ def plan_decode(
     memory_budget: int | str = "auto",
     chunk: int | None = None,
     tile: int | tuple[int, int] | None = None,
+    keep_frames: bool = True,
 ) -> DecodePlan:
     """The first plan in line whose prediction fits `memory_budget` bytes ("auto": what the device has free).
 
     z_shape: (N, C, t, h, w). chunk, tile: where the line starts. The prediction covers working memory, the remembered
-    frames and the decoded clip, not the weights and the latents, which are there already. A `ValueError` names the
-    smallest prediction where none fits.
+    frames and the decoded clip, not the weights and the latents, which are there already. keep_frames: False for a
+    stream that gives its frames away. A `ValueError` names the smallest prediction where none fits.
     """
     budget = budget_bytes(memory_budget, decoder)
     smallest: DecodePlan | None = None
     for plan in plans_from(plan_of(chunk, tile), z_shape):
-        needed = predicted_bytes(decoder, z_shape, dtype, plan.chunk, plan.tile)
+        needed = predicted_bytes(decoder, z_shape, dtype, plan.chunk, plan.tile, keep_frames)
         plan = dataclasses.replace(plan, predicted_bytes=needed)
         if needed <= budget:
             return plan

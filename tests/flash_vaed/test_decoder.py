@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
-from flash_vaed import Decoder, DecoderState
+from flash_vaed import Decoder, DecoderState, LatentWarning
 from flash_vaed.cost import decoder_cost
+from flash_vaed.families.wan import WAN21_LATENTS, wan_spec
 from tests.flash_vaed.examples import psnr, random_decoder, random_latents, tiny_spec
 
 SAME = {"atol": 1e-5, "rtol": 0.0}
@@ -182,3 +185,15 @@ def test_a_state_without_this_decoders_memory_is_refused(teacher):
     """Zeros in place of a forgotten past would be a quiet error."""
     with pytest.raises(ValueError, match=r"holds nothing at entry.conv"):
         teacher.step(random_latents(1), DecoderState(latents_seen=1))
+
+
+def test_latents_that_look_normalised_are_noticed_and_decoded():
+    decoder = random_decoder(wan_spec(4, (1, 2), 1, (True,), WAN21_LATENTS))
+    z_NCthw = random_latents(2, 16, 20, channels=16)
+    with pytest.warns(LatentWarning, match="given as raw wan2.1 latents look normalized"):
+        doubted = decoder.decode(z_NCthw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(decoder.decode(z_NCthw, expect=None), doubted)
+        decoder.decode(decoder.latents.denormalize(z_NCthw))
+        decoder.decode(z_NCthw, expect="normalized")

@@ -113,3 +113,30 @@ def test_half_precision_is_close(folder, tmp_path):
     expected = load_decoder(folder / "teacher").decode(read_latents(folder / "z.safetensors"))
     x = torch.from_numpy(np.load(tmp_path / "x.npy"))
     assert 0 < (to_uint8(x).int() - to_uint8(expected).int()).float().abs().mean() < 8
+
+
+def test_tiles_give_the_decoders_frames(folder, tmp_path):
+    assert decode(folder, tmp_path / "x.npy", "--tile", "1") == 0
+    expected = load_decoder(folder / "teacher").decode(read_latents(folder / "z.safetensors"))
+    torch.testing.assert_close(torch.from_numpy(np.load(tmp_path / "x.npy")), expected, atol=1e-4, rtol=0)
+
+
+def test_a_memory_budget_is_planned_for_and_the_plan_told(folder, tmp_path, capsys):
+    assert decode(folder, tmp_path / "x.npy", "--memory", "4GB") == 0
+    assert "decoding in the whole clip at once, about" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ("1kB", "do not decode within 1 MB: the least is"),
+        ("much", "much is not a size such as 4GB"),
+        ("0GB", "0GB is not"),
+    ],
+)
+def test_a_budget_that_nothing_fits_is_one_line(folder, tmp_path, capsys, size, message):
+    assert decode(folder, tmp_path / "x.npy", "--memory", size) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert os.listdir(tmp_path) == []

@@ -78,8 +78,8 @@ import sys, time
 from flash_vaed.__main__ import main
 from flash_vaed.commands import decode
 
-def streamed(decoder, z, chunk):
-    yield next(original(decoder, z, chunk))
+def streamed(decoder, z, plan):
+    yield next(original(decoder, z, plan))
     print("begun", flush=True)
     time.sleep(60)
 

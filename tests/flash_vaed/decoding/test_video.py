@@ -6,6 +6,7 @@ import os
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from flash_vaed.decoding import decode_stream, decode_to_video
 from flash_vaed.decoding.memory import LiveBytes
@@ -28,12 +29,13 @@ def frames_of(path) -> tuple[torch.Tensor, float]:
 def test_a_file_holds_the_decoded_frames(name, tmp_path):
     decoder, z_NCthw = random_decoder(SPECS[name]), random_latents(4, 12, 16)
     path = tmp_path / "clip.mp4"
-    count = decode_to_video(decoder, z_NCthw, path, fps=12.5, crf=0, pixel_format="yuv444p")
+    count = decode_to_video(decoder, z_NCthw, path, fps=12.5)
     frames, rate = frames_of(path)
     expected = decoder.decode(z_NCthw)
     assert frames.shape == expected.shape
     assert (count, rate) == (expected.shape[2], 12.5)
-    assert psnr(frames, expected) > 35
+    coarse, expected = (F.avg_pool3d(x, (1, 4, 4)) for x in (frames, expected))  # a file has half the colour resolution
+    assert psnr(coarse, expected) > 25
     assert os.listdir(tmp_path) == ["clip.mp4"]
 
 
@@ -87,11 +89,9 @@ def test_a_failed_decode_leaves_nothing_behind(tmp_path):
 BAD = {
     "a batch": ({"z_NCthw": random_latents(2, n=2)}, "holds one clip, not a batch of 2"),
     "no latents": ({"z_NCthw": []}, "at least one latent"),
-    "another ending": ({"name": "clip.avi"}, "written as .mp4, not as clip.avi"),
+    "another ending": ({"name": "clip.avi"}, "written as .mp4, .mkv, .mov, not 'clip.avi'"),
     "no folder": ({"name": "no/clip.mp4"}, "no folder"),
-    "a rate": ({"fps": 0}, "fps is positive"),
-    "a quality": ({"crf": 99}, "crf within 0 to 51"),
-    "a codec": ({"codec": "libnone"}, "no encoder 'libnone'"),
+    "a rate": ({"fps": 0}, "fps is a positive number"),
     "another space": ({"z_NCthw": random_latents(2, channels=3)}, "expected test latents"),
 }
 
@@ -105,10 +105,8 @@ def test_what_cannot_be_written_is_refused(changed, message, teacher, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_odd_sides_need_another_pixel_format(tmp_path):
-    spec = wan_spec(4, (1,), 1, (), FOUR_CHANNELS)
-    decoder = random_decoder(spec)
-    with pytest.raises(ValueError, match=r"yuv420p needs even sides, not 5x7; give pixel_format='yuv444p'"):
+def test_odd_sides_are_refused_before_anything_is_decoded(tmp_path):
+    decoder = random_decoder(wan_spec(4, (1,), 1, (), FOUR_CHANNELS))
+    with pytest.raises(ValueError, match="video files need even sides, not 5x7"):
         decode_to_video(decoder, random_latents(2, 5, 7), tmp_path / "odd.mp4", 24)
-    decode_to_video(decoder, random_latents(2, 5, 7), tmp_path / "odd.mp4", 24, pixel_format="yuv444p")
-    assert frames_of(tmp_path / "odd.mp4")[0].shape == (1, 3, 2, 5, 7)
+    assert os.listdir(tmp_path) == []
