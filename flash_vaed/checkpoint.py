@@ -85,7 +85,7 @@ def load_teacher(path: str | Path = "bundled") -> Teacher:
     with _naming(found.origin):
         encoder = encoder_of(found.layout, found.weights, found.config)
     if encoder is None:
-        raise CheckpointError(f"{found.origin} holds a decoder without an encoder that is run here; a teacher needs one")
+        raise CheckpointError(f"{found.origin} holds a decoder without an encoder that runs here; a teacher needs one")
     return Teacher(str(path), _decoder_of(found), encoder)
 
 
