@@ -7,7 +7,8 @@ size. What is alive at each moment is added up, and so is what a convolution's l
 - PyTorch's own kernel (the others) unfolds the input, a column per output position;
 - on a GPU cuDNN may copy both into its layout. That is an allowance, not measured here.
 
-What glibc's heap adds is not foretold: a decode with a `memory_budget`, or in tiles, does without it (`heap.py`).
+What glibc's heap adds is not foretold: a decode with a `memory_budget`, or in tiles, does without it (`heap.py`),
+unless MALLOC_ variables in the environment say otherwise.
 """
 
 from __future__ import annotations
