@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from flash_vaed.tensors import CheckpointError, read_archive, read_safetensors
+from flash_vaed.tensors import CheckpointError, first_bytes, read_archive, read_safetensors
 from flash_vaed.whole_file import whole_file
 
 KEYS = ("latents", "latent", "z", "samples")  # under which tools store them, next to other tensors
@@ -70,11 +70,7 @@ WRITERS: Mapping[str, Callable[[Tensor, Path], None]] = {
 
 
 def _content(file: Path) -> object:
-    try:
-        with file.open("rb") as handle:
-            start = handle.read(9)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {file}: {error.strerror}") from error
+    start = first_bytes(file)
     if start.startswith(_NPY):
         return _arrays(file)
     if start.startswith(_ZIP):

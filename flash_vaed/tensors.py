@@ -47,12 +47,17 @@ def read_archive(file: Path) -> object:
 
 def _is_torch_archive(file: Path) -> bool:
     """A zip archive or a bare pickle; safetensors begin with a length and a brace."""
+    start = first_bytes(file)
+    return start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[8:] != b"{")
+
+
+def first_bytes(file: Path) -> bytes:
+    """The nine bytes that tell the formats apart."""
     try:
         with file.open("rb") as handle:
-            start = handle.read(9)
+            return handle.read(9)
     except OSError as error:
         raise CheckpointError(f"cannot read {file}: {_one_line(error)}") from error
-    return start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[8:] != b"{")
 
 
 def read_safetensors(file: Path) -> dict[str, Tensor]:
