@@ -33,25 +33,23 @@ FOREIGN = 0.5  # a reading that is missed by more does not fit either; the real 
 LOUD = 4.0  # mean square, in units of what is expected; the loudest real clip has 2.1
 
 
-DO_NOT_LOOK = "expect=None: do not look"
-
-
 class LatentWarning(UserWarning):
     """The latents have the right shape, but not the statistics of what they were said to be."""
 
 
-def check_latents(z_NCthw: Tensor, latents: LatentSpace, expect: str | None = "raw") -> None:
+def check_latents(z_NCthw: Tensor, latents: LatentSpace, expect: str | None = "raw", stacklevel: int = 2) -> None:
     """Refuse latents that a decoder of this space cannot read; warn about those that look like other ones.
 
     z_NCthw: (N, C, t, h, w), floating point, t >= 1. expect: what they are meant to be, "raw" (as decoders here take
     them) or "normalized" (as diffusion models give them); None looks at shape and finite values alone.
     A wrong rank, axis order, channel count or type, or a value that is not finite, is a `ValueError`. Statistics that
     do not fit are a `LatentWarning`. Fewer than 512 values per channel are not judged. CogVideoX latents given as
-    normalised Wan latents lie within the spread of real clips and are not noticed.
+    normalised Wan latents lie within the spread of real clips and are not noticed. stacklevel: whose line the warning
+    names, as in `warnings.warn`.
     """
     found = doubt(z_NCthw, latents, expect)
     if found is not None:
-        warnings.warn(f"{found} ({DO_NOT_LOOK})", LatentWarning, stacklevel=2)
+        warnings.warn(f"{found} (expect=None: do not look)", LatentWarning, stacklevel=stacklevel)
 
 
 def doubt(z_NCthw: Tensor, latents: LatentSpace, expect: str | None = "raw") -> str | None:

@@ -5,14 +5,13 @@ Legend: N batch, C channels, t h w latent sizes, T frames, H W pixels.
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from flash_vaed.contract import DO_NOT_LOOK, LatentWarning, doubt
+from flash_vaed.contract import check_latents
 from flash_vaed.decoding.plan import plan_decode, plan_of
 from flash_vaed.decoding.stream import decode_clip
 from flash_vaed.families import FAMILIES
@@ -74,9 +73,8 @@ class Decoder(nn.Module):
         """
         plan = plan_of(chunk, tile)
         self.check(z_NCthw)
-        doubtful = doubt(z_NCthw, self.latents, expect) if expect is not None else None
-        if doubtful is not None:
-            warnings.warn(f"{doubtful} ({DO_NOT_LOOK})", LatentWarning, stacklevel=2)
+        if expect is not None:
+            check_latents(z_NCthw, self.latents, expect, stacklevel=3)
         if memory_budget is not None:
             plan = plan_decode(self, z_NCthw.shape, z_NCthw.dtype, memory_budget, plan.chunk, plan.tile)
         return decode_clip(self, z_NCthw, plan)
