@@ -24,7 +24,7 @@ def streamed(decoder: Decoder, z_NCthw: Tensor, plan: DecodePlan) -> Iterator[Te
                 yield piece.to(like.device, like.dtype)
                 bar.update(piece.shape[2])
 
-        for frames in decode_stream(decoder, pieces(), plan.chunk, plan.tile):
+        for frames in decode_stream(decoder, pieces(), plan.chunk, plan.tile, plan.thrifty):
             if not frames.isfinite().all():
                 raise ValueError(f"the decoder's frames hold NaN in {str(like.dtype)[6:]}; try another --dtype")
             yield frames.float().cpu()

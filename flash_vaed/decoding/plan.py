@@ -51,6 +51,11 @@ class DecodePlan:
             said.append(f"about {in_units(self.predicted_bytes)}")
         return ", ".join(said)
 
+    @property
+    def thrifty(self) -> bool:
+        """Whether freed memory is given back at once: what was predicted is kept."""
+        return self.predicted_bytes is not None
+
     def smaller(self, t: int, h: int, w: int) -> DecodePlan | None:
         """The next plan in line for latents of this size; None at the end."""
         shorter = [chunk for chunk in CHUNKS if chunk < min(self.chunk or t, t)]

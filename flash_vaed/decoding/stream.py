@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 def decode_clip(decoder: Decoder, z_NCthw: Tensor, plan: DecodePlan) -> Tensor:
     """A clip's frames (N, 3, T, H, W) in [-1, 1]; the memory they fill is allocated once."""
     total, done = decoder.spec.frames_out(z_NCthw.shape[2]), 0
-    thrifty = plan.predicted_bytes is not None  # what was promised is kept
     clip_NCTHW: Tensor | None = None
-    for frames_NCTHW in decode_stream(decoder, [z_NCthw], plan.chunk, plan.tile, thrifty):
+    for frames_NCTHW in decode_stream(decoder, [z_NCthw], plan.chunk, plan.tile, plan.thrifty):
         N, C, T, H, W = frames_NCTHW.shape
         if total == T:
             return frames_NCTHW
