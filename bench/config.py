@@ -30,7 +30,7 @@ from bench.words import did_you_mean
 from flash_vaed.distill import PHASES
 from flash_vaed.operators import OPERATORS
 from flash_vaed.pruning import CRITERIA
-from flash_vaed.pruning.plan import SCALINGS
+from flash_vaed.pruning.plan import CHOICES
 
 C = TypeVar("C")
 
@@ -82,7 +82,9 @@ def to_run_spec(config: schema.Config) -> RunSpec:
 
     Fingerprints are still empty: `bench.sweep.pin` fills them in.
     """
-    plan = tuple(StageChange(name, edit.operator, edit.prune) for name, edit in config.plan.stages.items())
+    plan = tuple(
+        StageChange(name, edit.operator, edit.prune, edit.channels) for name, edit in config.plan.stages.items()
+    )
     data, timing, runtime = config.data, config.timing, config.runtime
     spec = RunSpec(
         study=config.study.name,
@@ -90,7 +92,7 @@ def to_run_spec(config: schema.Config) -> RunSpec:
         teacher=TeacherRef(config.teacher.path),
         plan_name=config.plan.name,
         plan=plan,
-        prune=_prune(config.prune, any(change.prune for change in plan)),
+        prune=_prune(config.prune, plan),
         distill=_distill(config.distill),
         data=Data(
             data.source, data.root, data.train, data.evaluate, data.max_clips,
@@ -110,7 +112,7 @@ def to_run_spec(config: schema.Config) -> RunSpec:
     return spec
 
 
-def _prune(conf: schema.PruneConf, any_stage: bool) -> Prune:
+def _prune(conf: schema.PruneConf, plan: Sequence[StageChange]) -> Prune:
     if not 0 < conf.ratio <= 1:
         raise ValueError(f"prune.ratio is the share of channels kept, above 0 and at most 1, not {conf.ratio}")
     clips, frames, size = conf.calibration_clips, conf.calibration_frames, conf.calibration_size
@@ -118,9 +120,13 @@ def _prune(conf: schema.PruneConf, any_stage: bool) -> Prune:
         asked = f"{clips} of {frames} x {size} x {size}"
         raise ValueError(f"calibration needs clips of 4n + 1 frames with sides that are multiples of 8, not {asked}")
     CRITERIA.get(conf.criterion)
-    ratio = conf.ratio if any_stage else 1.0  # no stage is marked for pruning: any ratio means the same
-    scaling = _known(conf.scaling, SCALINGS, "prune.scaling")
-    return Prune(ratio, conf.criterion, scaling, conf.refit, clips, frames, size)
+    for name, known in CHOICES.items():
+        _known(getattr(conf, name), known, f"prune.{name}")
+    start = conf.start
+    if not any(change.prune or change.channels for change in plan):  # nothing is chosen: all choices mean the same
+        conf = schema.PruneConf()
+    ratio = conf.ratio if any(change.prune for change in plan) else 1.0
+    return Prune(ratio, conf.criterion, conf.scaling, conf.weighting, conf.subsets, start, clips, frames, size)
 
 
 def _distill(conf: schema.DistillConf) -> Distill:

@@ -21,7 +21,7 @@ from bench.placement import on_device
 from bench.spec import RunSpec
 from flash_vaed import Decoder, DecoderSpec, Teacher
 from flash_vaed.distill import DistilRecipe, distil
-from flash_vaed.pruning import Compressed, CompressionPlan, StageEdit, Statistics, calibrate, compress
+from flash_vaed.pruning import Compressed, CompressionPlan, Kept, StageEdit, Statistics, calibrate, compress
 from flash_vaed.pruning.plan import student_spec
 from flash_vaed.spec import FrozenMapping
 
@@ -35,21 +35,24 @@ Loss = tuple[str, int, str, float]  # phase, optimiser step, name of the value, 
 class Students:
     """The student before and after training (one object where nothing is trained), and how it came about.
 
-    r2: per pruned site, the share of variance that its kept channels rebuild. skipped_clips: name: why it was left out.
+    narrowed: what stays of every site that lost channels. skipped_clips: name: why it was left out.
     """
 
     untrained: Decoder
     trained: Decoder
-    r2: dict[str, float] = field(default_factory=dict)
+    narrowed: dict[str, Kept] = field(default_factory=dict)
     losses: list[Loss] = field(default_factory=list)
     skipped_clips: dict[str, str] = field(default_factory=dict)
 
 
 def plan_of(spec: RunSpec) -> CompressionPlan:
     """The library's compression plan for `spec`."""
-    stages = FrozenMapping({change.stage: StageEdit(change.operator, change.prune) for change in spec.plan})
+    edits = {change.stage: StageEdit(change.operator, change.prune, change.channels) for change in spec.plan}
     prune = spec.prune
-    return CompressionPlan(stages, prune.ratio, prune.criterion, prune.scaling, prune.refit, spec.seed)
+    return CompressionPlan(
+        FrozenMapping(edits), prune.ratio, prune.criterion, prune.scaling, prune.weighting, prune.subsets, prune.start,
+        spec.seed,
+    )  # fmt: skip
 
 
 def make_student(
@@ -70,10 +73,10 @@ def make_student(
     skipped: dict[str, str] = {}
     compressed = _compressed(spec, plan, teacher, cache, say, skipped)
     if not spec.distill.phases:
-        return Students(compressed.decoder, compressed.decoder, compressed.r2, [], skipped)
+        return Students(compressed.decoder, compressed.decoder, compressed.narrowed(), [], skipped)
     untrained = copy.deepcopy(compressed.decoder)
     trained, losses = _distilled(spec, plan, teacher, compressed, device, cache, progress, skipped)
-    return Students(untrained, trained, compressed.r2, losses, skipped)
+    return Students(untrained, trained, compressed.narrowed(), losses, skipped)
 
 
 def _compressed(
@@ -92,13 +95,14 @@ def _compressed(
         statistics = _statistics(spec, teacher, latents, cache)
         say("compressing")
         made = compress(teacher.decoder, plan, latents, statistics)
-        document = {"spec": made.decoder.spec.to_json(), "kept": made.kept, "r2": made.r2, "skipped": skipped}
+        kept = {name: dataclasses.asdict(kept) for name, kept in made.kept.items()}
+        document = {"spec": made.decoder.spec.to_json(), "kept": kept, "skipped": skipped}
         return Artefact(dict(made.decoder.state_dict()), document)
 
     stored = cache.fetch("compressed", _compression_key(spec, plan), build)
     document = stored.document
     skipped |= document["skipped"]
-    return Compressed(_decoder(stored), document["kept"], document["r2"])
+    return Compressed(_decoder(stored), {name: Kept(**kept) for name, kept in document["kept"].items()})
 
 
 def _statistics(spec: RunSpec, teacher: Teacher, latents: list[Tensor], cache: Cache) -> Statistics:

@@ -64,7 +64,8 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
     rows = list(TASKS.get(spec.task)(bench))
 
     # 4. How the student came about: what its channels stand for, and its training curve.
-    rows += [_r2_row(job.run_id, site, value) for site, value in students.r2.items()]
+    for site, kept in students.narrowed.items():
+        rows += [_share_row(job.run_id, "r2", site, kept.r2), _share_row(job.run_id, "r2_bound", site, kept.bound)]
     rows += [_loss_row(job.run_id, *loss) for loss in students.losses]
     return {"rows": rows, "warnings": warnings}
 
@@ -79,9 +80,9 @@ def _settle(threads: int, seed: int) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
-def _r2_row(run_id: str, site: str, value: float) -> Row:
-    """Share of a site's variance that its kept channels rebuild; the site's name as `stage`."""
-    return measurement(run_id, "student", "r2", value, unit="1", higher_is_better=True, stage=site)
+def _share_row(run_id: str, metric: str, site: str, value: float) -> Row:
+    """Share of a site's variance that its kept channels rebuild, or could at most; the site's name as `stage`."""
+    return measurement(run_id, "student", metric, value, unit="1", higher_is_better=True, stage=site)
 
 
 def _loss_row(run_id: str, phase: str, step: int, name: str, value: float) -> Row:

@@ -26,6 +26,7 @@ class TeacherConf:
 class StageEditConf:
     operator: str | None = None  # null keeps the teacher's operator
     prune: bool = False  # whether prune.ratio applies to this stage
+    channels: int | None = None  # its width itself, instead of a ratio
 
 
 @dataclass
@@ -38,8 +39,10 @@ class PlanConf:
 class PruneConf:
     ratio: float = 1.0  # channels kept in the stages marked `prune`, in (0, 1]
     criterion: str = "independence"
-    scaling: str = "total"
-    refit: bool = True  # closed-form regression of the rebuilt layers, no gradient step
+    scaling: str = "total"  # or "mean": every channel counts alike
+    weighting: str = "none"  # or "next": an error counts by what the next convolution makes of it
+    subsets: str = "stage"  # or "block": channels of their own, and a 1x1x1 shortcut, for every block
+    start: str = "regression"  # weights before any gradient step: random, slice, fold or regression
     calibration_clips: int = 4  # random crops of training clips: channel statistics and the refit are taken from them
     calibration_frames: int = 9
     calibration_size: int = 96  # pixels, the side of a square crop

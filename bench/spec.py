@@ -24,11 +24,14 @@ class TeacherRef:
 
 @dataclass(frozen=True)
 class StageChange:
-    """What happens to one stage: another operator (None keeps the teacher's), and whether it loses channels."""
+    """What happens to one stage: another operator (None keeps the teacher's), and whether it loses channels, by the
+    ratio (`prune`) or down to a width (`channels`).
+    """
 
     stage: str
     operator: str | None
     prune: bool
+    channels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,9 @@ class Prune:
     ratio: float
     criterion: str
     scaling: str
-    refit: bool
+    weighting: str
+    subsets: str
+    start: str
     calibration_clips: int
     calibration_frames: int
     calibration_size: int
@@ -109,9 +114,9 @@ class RunSpec:
     seed: int
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready: `plan` is {stage: {operator, prune}}, `metrics` is {name: version}."""
+        """JSON-ready: `plan` is {stage: {operator, prune, channels}}, `metrics` is {name: version}."""
         document = dataclasses.asdict(self)
-        document["plan"] = {c.stage: {"operator": c.operator, "prune": c.prune} for c in self.plan}
+        document["plan"] = {change.stage: _told(change) for change in self.plan}
         document["metrics"] = dict(self.metrics)
         document["distill"]["phases"] = list(self.distill.phases)
         document["version"] = RESULT_VERSION
@@ -141,6 +146,10 @@ class RunSpec:
         timed = {k: document["timing"][k] for k in ("frames", "height", "width")}
         kept = {name: document[name] for name in ("version", "metrics")}
         return _digest({**kept, "data": data, "timing": timed, "teacher": self.teacher.fingerprint})[:12]
+
+
+def _told(change: StageChange) -> dict[str, Any]:
+    return {"operator": change.operator, "prune": change.prune, "channels": change.channels}
 
 
 def _canonical(document: dict[str, Any]) -> str:

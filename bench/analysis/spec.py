@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 SPEC_COLUMNS = (
-    "teacher", "plan", "stages", "ratio", "criterion", "scaling", "refit", "phases", "steps", "runtime", "dtype",
-    "chunk", "seed", "source", "split", "timing", "timed_frames",
+    "teacher", "plan", "stages", "ratio", "criterion", "scaling", "weighting", "subsets", "start", "phases", "steps",
+    "runtime", "dtype", "chunk", "seed", "source", "split", "timing", "timed_frames",
 )  # fmt: skip
 
 SPEC_NUMBERS = ("ratio", "steps", "chunk", "seed", "timed_frames")
@@ -24,7 +24,9 @@ def unpack_spec(spec_json: str) -> dict[str, Any]:
         "ratio": _number(_dig(spec, "prune", "ratio")),
         "criterion": _text(_dig(spec, "prune", "criterion")),
         "scaling": _text(_dig(spec, "prune", "scaling")),
-        "refit": _dig(spec, "prune", "refit"),
+        "weighting": _text(_dig(spec, "prune", "weighting")),
+        "subsets": _text(_dig(spec, "prune", "subsets")),
+        "start": _text(_dig(spec, "prune", "start")),
         "phases": "+".join(map(str, phases)) or "none" if isinstance(phases, list) else None,
         "steps": _number(_dig(spec, "distill", "steps")),
         "runtime": _text(_dig(spec, "runtime", "name")),
@@ -42,8 +44,8 @@ def describe_stages(plan: Any) -> str:
     """What is done where, stages with the same edit together: `mid up0 up1 depthwise3d, up2 up3 conv2d pruned`."""
     edits: dict[str, list[str]] = {}
     for name, edit in plan.items() if isinstance(plan, dict) else ():
-        operator, pruned = _dig(edit, "operator"), _dig(edit, "prune")
-        words = [str(operator)] * bool(operator) + ["pruned"] * bool(pruned)
+        operator, pruned, channels = (_dig(edit, key) for key in ("operator", "prune", "channels"))
+        words = [str(operator)] * bool(operator) + ["pruned"] * bool(pruned) + [f"to {channels}"] * bool(channels)
         if words:
             edits.setdefault(" ".join(words), []).append(name)
     return ", ".join(f"{' '.join(names)} {words}" for words, names in edits.items()) or "unchanged"

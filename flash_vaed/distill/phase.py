@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from flash_vaed.decoder import Decoder
-from flash_vaed.pruning.sites import way_in, way_out
+from flash_vaed.pruning import Compressed
 from flash_vaed.registry import Registry
 
 PHASES: Registry[type[Phase]] = Registry("distillation phase", f"{__package__}.phases")
@@ -34,11 +34,16 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Pair:
-    """Teacher, student, and which teacher channel each student channel stands for (`kept`, by site)."""
+    """Teacher, student, and which teacher channel each channel that leaves a part of the student stands for."""
 
     teacher: Decoder
     student: Decoder
-    kept: Mapping[str, list[int]]
+    behind: Mapping[str, list[int]]
+
+    @classmethod
+    def of(cls, teacher: Decoder, compressed: Compressed) -> Pair:
+        student = compressed.decoder
+        return cls(teacher, student, {part: compressed.behind(part) for part in ("entry", *student.spec.stages)})
 
     def changed_stages(self) -> list[str]:
         """Stages whose operator or widths differ from the teacher's."""
@@ -52,12 +57,11 @@ class Pair:
     def stage_input(self, features: Mapping[str, Tensor], stage: str) -> Tensor:
         """The teacher's features that enter `stage`, kept channels only."""
         names = ["entry", *self.teacher.spec.stages]
-        before = names[names.index(stage) - 1]
-        return features[before][:, self.kept[way_in(self.teacher.spec, stage)]]
+        return self.part_target(features, names[names.index(stage) - 1])
 
-    def stage_target(self, features: Mapping[str, Tensor], stage: str) -> Tensor:
-        """The teacher's features that leave `stage`, kept channels only."""
-        return features[stage][:, self.kept[way_out(self.teacher.spec, stage)]]
+    def part_target(self, features: Mapping[str, Tensor], part: str) -> Tensor:
+        """The teacher's features that leave "entry" or a stage, kept channels only."""
+        return features[part][:, self.behind[part]]
 
 
 class Phase(ABC):

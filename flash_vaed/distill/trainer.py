@@ -70,7 +70,7 @@ def distil(
     if not recipe.phases:
         return history
     torch.manual_seed(recipe.seed)
-    pair = Pair(teacher.decoder, compressed.decoder, compressed.kept)
+    pair = Pair.of(teacher.decoder, compressed)
     trained = nn.ModuleDict({name: compressed.decoder.stages[name] for name in pair.changed_stages()})
     trained["head"] = compressed.decoder.head
     trained.requires_grad_(True)

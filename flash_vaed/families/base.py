@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from torch import nn
 
@@ -26,9 +26,11 @@ class Parts(NamedTuple):
 
 
 class Family(ABC):
-    """A namespace: how a spec becomes modules. compressible: whether `flash_vaed.pruning` knows its blocks."""
+    """A namespace: how a spec becomes modules.
 
-    compressible: ClassVar[bool] = False
+    A stage that can be compressed has `layers()`: what it runs one after the other, by name, each of a kind that
+    `flash_vaed.pruning.layers` knows.
+    """
 
     @staticmethod
     @abstractmethod

@@ -105,18 +105,19 @@ class Stage(nn.Module):
         self.upsampler = ShuffleUpsampler(plan.channels, time) if plan.upsample != "none" else None
         self.blocks = nn.ModuleList(_block(plan.channels, plan, time) for _ in range(plan.num_blocks))
 
+    def layers(self) -> dict[str, nn.Module]:
+        """What runs one after the other, by its name in the stage."""
+        found: dict[str, nn.Module | None] = {"entrance": self.entrance, "upsampler": self.upsampler}
+        found |= {f"blocks.{i}": block for i, block in enumerate(self.blocks)}
+        return {name: layer for name, layer in found.items() if layer is not None}
+
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
-        if self.entrance is not None:
-            x_NCTHW = self.entrance(x_NCTHW, stream)
-        if self.upsampler is not None:
-            x_NCTHW = self.upsampler(x_NCTHW, stream)
-        for block in self.blocks:
-            x_NCTHW = block(x_NCTHW, stream)
+        for layer in self.layers().values():
+            x_NCTHW = layer(x_NCTHW, stream)
         return x_NCTHW
 
     def sight(self) -> tuple[Hop, ...]:
-        layers = [layer for layer in (self.entrance, self.upsampler, *self.blocks) if layer is not None]
-        return tuple(hop for layer in layers for hop in layer.sight())
+        return tuple(hop for layer in self.layers().values() for hop in layer.sight())  # type: ignore[operator]
 
 
 def _block(in_channels: int, plan: StagePlan, time: str) -> ResidualBlock:

@@ -112,7 +112,7 @@ class FrameAttention(nn.Module):
         self.to_qkv = nn.Conv2d(channels, channels * 3, 1)
         self.proj = nn.Conv2d(channels, channels, 1)
 
-    def forward(self, x_NCTHW: Tensor) -> Tensor:
+    def forward(self, x_NCTHW: Tensor, _stream: Stream) -> Tensor:
         N, C, T, H, W = x_NCTHW.shape
         frames = self.norm(x_NCTHW).transpose(1, 2).reshape(N * T, C, H, W)
         qkv = self.to_qkv(frames).reshape(N * T, 1, 3 * C, H * W).transpose(2, 3)
@@ -198,22 +198,26 @@ class Stage(nn.Module):
         self.upsampler = Upsampler(plan) if plan.upsample != "none" else None
         self.skip = Duplicate(in_channels, plan) if plan.skip else None
 
+    def layers(self) -> dict[str, nn.Module]:
+        """What runs one after the other, by its name in the stage."""
+        found: dict[str, nn.Module] = {}
+        for i, block in enumerate(self.blocks):
+            found[f"blocks.{i}"] = block
+            if i == 0 and self.attention is not None:
+                found["attention"] = self.attention
+        return found if self.upsampler is None else {**found, "upsampler": self.upsampler}
+
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
         y = x_NCTHW
-        for i, block in enumerate(self.blocks):
-            y = block(y, stream)
-            if i == 0 and self.attention is not None:
-                y = self.attention(y)
-        if self.upsampler is not None:
-            y = self.upsampler(y, stream)
+        for layer in self.layers().values():
+            y = layer(y, stream)
         return y if self.skip is None else y + self.skip(x_NCTHW, stream)
 
     def sight(self) -> tuple[Hop, ...] | None:
         """None with attention; the skip sees no further than the blocks."""
         if self.attention is not None:
             return None
-        layers = [*self.blocks, self.upsampler] if self.upsampler is not None else list(self.blocks)
-        return tuple(hop for layer in layers for hop in layer.sight())  # type: ignore[operator]
+        return tuple(hop for layer in self.layers().values() for hop in layer.sight())  # type: ignore[operator]
 
 
 class Entry(nn.Module):
@@ -250,8 +254,6 @@ class Head(nn.Module):
 
 @FAMILIES.register("wan")
 class Wan(Family):
-    compressible = True
-
     @staticmethod
     def build(spec: DecoderSpec) -> Parts:
         plans = spec.stages.items()

@@ -22,3 +22,24 @@ def reconstruction_r2(covariance_CC: Tensor, kept: list[int], ridge: float = 1e-
     weights = reconstruction(covariance, kept, ridge)
     explained = torch.trace(covariance[:, kept] @ weights)
     return float(explained / torch.trace(covariance).clamp_min(1e-300))
+
+
+def pca_bound(covariance_CC: Tensor, width: int) -> float:
+    """Share of the total variance that the best subspace of `width` dimensions explains.
+
+    No `width` channels can rebuild more: their linear maps form one such subspace (Eckart and Young 1936).
+    """
+    spectrum = torch.linalg.eigvalsh(covariance_CC.double()).clamp_min(0)
+    return float(spectrum[len(spectrum) - width :].sum() / spectrum.sum().clamp_min(1e-300))
+
+
+def r2_curve(covariance_CC: Tensor, order: list[int]) -> Tensor:
+    """Share of the total variance that the first 1, 2, ... C channels of a ranking rebuild: (C,), float64."""
+    residual = covariance_CC.double().clone()
+    total, floor, shares = torch.trace(residual).clamp_min(1e-300), residual.diagonal() * 1e-10, []
+    for channel in order:
+        if residual[channel, channel] > floor[channel]:
+            column = residual[:, channel]
+            residual = residual - torch.outer(column, column) / column[channel]
+        shares.append(1 - torch.trace(residual) / total)
+    return torch.stack(shares).clamp(0, 1)

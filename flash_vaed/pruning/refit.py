@@ -1,162 +1,59 @@
-"""Refit changed layers in closed form, in execution order, each on what the student really sees.
+"""Refit what changed in closed form, layer by layer in execution order, each on what the student really sees.
 
 One ridge regression per layer does channel reconstruction, the collapse of 3D kernels, error compensation and the bias
-at once. Its target is the teacher's output at the same place, kept channels only; its prior is the sliced start, so a
-layer with few samples stays near it. Frame 0 has no past and is left out of the fit.
+at once. Its target is the teacher's output at the same place, kept channels only; its prior is the cut start, so a
+layer with few samples stays near it. Layers behind a change are refitted too: they make up for errors that reach them.
 
-Blocks are taken to have `norm1 conv1 norm2 conv2 shortcut`, stages `blocks attention upsampler`, as every family here
-has.
+Two activations of each clip are held, the student's and the teacher's, at the layer that is being solved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flash_vaed.decoder import Decoder
-from flash_vaed.operators.base import Index, Operator, at, sample_positions
-from flash_vaed.pruning.sites import inner, way_in, way_out
-from flash_vaed.state import Stream
+from flash_vaed.pruning.layers import Clip, Cut, LayerKind
+from flash_vaed.pruning.regression import Sampler
 
-POSITIONS = 12288  # samples per regression
-RIDGE = 1e-3  # pull towards the sliced start, relative to the mean regressor variance
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of the student, the teacher's, and what the first keeps of the second."""
+
+    kind: LayerKind
+    layer: nn.Module
+    original: nn.Module
+    cut: Cut
+
+    @property
+    def changed(self) -> bool:
+        """Whether its tensors cannot simply be the teacher's: another shape, or another operator."""
+        ours, theirs = self.layer.state_dict(), self.original.state_dict()
+        return ours.keys() != theirs.keys() or any(ours[name].shape != theirs[name].shape for name in ours)
 
 
 @torch.no_grad()
-def refit(
-    student: Decoder, teacher: Decoder, kept: Mapping[str, list[int]], latents: Sequence[Tensor], seed: int = 0
-) -> None:
-    """Refit, in place, every convolution of `student` whose operator or width differs from the teacher's."""
-    z = torch.cat(list(latents))
-    generator = torch.Generator().manual_seed(seed)
-    x = x_teacher = teacher.entry(z, Stream.fresh())
-    for name, stage in student.stages.items():
-        taps, out_teacher = _tapped(teacher.stages[name], x_teacher)
-        same_width = student.spec.width_in(name) == teacher.spec.width_in(name)
-        if student.spec.stages[name] == teacher.spec.stages[name] and same_width:
-            x = stage(x, Stream.fresh())
-        else:
-            x = _refit_stage(name, stage, x, teacher, x_teacher, taps, kept, generator)
-        x_teacher = out_teacher
-    last = kept[way_out(teacher.spec, list(teacher.spec.stages)[-1])]
-    if len(last) < x_teacher.shape[1]:
-        head: Any = student.head
-        original: Any = teacher.head
-        _match_gain(head.norm, x, original.norm, x_teacher, last)
-        target = original(x_teacher, Stream.fresh())
-        solve(head.conv, F.silu(head.norm(x)), target, _positions(target, generator))
+def refit(steps: Sequence[Step], teacher: Decoder, latents: Sequence[Tensor], seed: int = 0) -> None:
+    """Refit, in place, every layer that differs from the teacher's or gets something else than the teacher's does."""
+    sample = Sampler(len(latents), seed)
+    clips = [Clip(z, z) for z in latents]
+    for step in steps:
+        unmoved = all(clip.x is clip.x_teacher or torch.equal(clip.x, clip.x_teacher) for clip in clips)
+        if unmoved and _same(step.layer, step.original):
+            for clip in clips:
+                clip.advance_together(step.original)
+        elif step.cut.reads:
+            step.kind.refit(step.layer, step.original, step.cut, clips, sample)
+        else:  # the entry: its rows are the teacher's
+            for clip in clips:
+                clip.advance(step.layer, step.original)
 
 
-def _refit_stage(
-    name: str,
-    stage: Any,
-    x: Tensor,
-    teacher: Decoder,
-    x_teacher: Tensor,
-    taps: dict[str, Tensor],
-    kept: Mapping[str, list[int]],
-    generator: torch.Generator,
-) -> Tensor:
-    source: Any = teacher.stages[name]
-    stream = kept[f"{name}.stream"]
-    for b, (block, original) in enumerate(zip(stage.blocks, source.blocks, strict=True)):
-        reads, middle = kept[way_in(teacher.spec, name)] if b == 0 else stream, kept[inner(name, b)]
-        inside, behind = taps[f"blocks.{b}.conv1"], taps[f"blocks.{b}"]
-        index = _positions(behind, generator)
-        if not (_equal(block, original) and torch.equal(x, x_teacher)):  # else there is nothing to fit
-            _match_gain(block.norm1, x, original.norm1, x_teacher, reads)
-            _refit_block(block, original, x, inside, middle, behind[:, stream], index)
-        x, x_teacher = block(x, Stream.fresh()), behind
-        if b == 0 and stage.attention is not None:
-            x, x_teacher = stage.attention(x), taps["attention"]
-    if stage.upsampler is None:
-        return x
-    writes = kept[way_out(teacher.spec, name)]
-    if (len(stream), len(writes)) != (source.upsampler.conv.in_channels, source.upsampler.conv.out_channels):
-        enlarged = stage.upsampler.enlarge(x, Stream.fresh())
-        target = taps["upsampler"][:, writes]
-        solve(stage.upsampler.conv, enlarged, target, _positions(target, generator))
-    return stage.upsampler(x, Stream.fresh())
-
-
-def _refit_block(
-    block: Any, original: Any, x: Tensor, inside: Tensor, middle: list[int], target: Tensor, index: Index
-) -> None:
-    activated = F.silu(block.norm1(x))
-    solve(block.conv1, activated, inside[:, middle], index)
-    y = block.conv1(activated, Stream.fresh())
-    _match_gain(block.norm2, y, original.norm2, inside, middle)
-    activated = F.silu(block.norm2(y))
-    if isinstance(block.shortcut, nn.Identity):
-        solve(block.conv2, activated, target - x, index)
-    else:
-        _solve_with_shortcut(block, activated, x, target, index)
-
-
-def solve(operator: Operator, x_NCTHW: Tensor, target_NOTHW: Tensor, index: Index) -> None:
-    """Write the ridge solution of columns(x) -> target at the sampled positions into `operator`."""
-    theta, bias = ridge(operator.columns(x_NCTHW, index), at(target_NOTHW, index), operator.theta())
-    operator.write(theta, bias)
-
-
-def _solve_with_shortcut(block: Any, activated: Tensor, x: Tensor, target: Tensor, index: Index) -> None:
-    """conv2 and the 1x1x1 shortcut add up, so they are solved together."""
-    columns, through = block.conv2.columns(activated, index), at(x, index)
-    prior = torch.cat([block.conv2.theta(), block.shortcut.weight.flatten(1).T])
-    theta, bias = ridge(torch.cat([columns, through], dim=1), at(target, index), prior)
-    split = columns.shape[1]
-    block.conv2.write(theta[:split], bias)
-    block.shortcut.weight.copy_(theta[split:].T.reshape(block.shortcut.weight.shape))
-    block.shortcut.bias.zero_()
-
-
-def ridge(columns_PK: Tensor, target_PO: Tensor, prior_KO: Tensor, strength: float = RIDGE) -> tuple[Tensor, Tensor]:
-    """theta (K, O) and bias (O,) that minimise the squared error plus `strength` times the distance to `prior`.
-
-    Centred in float32, solved in float64.
-    """
-    column_mean, target_mean = columns_PK.mean(dim=0), target_PO.mean(dim=0)
-    columns, target = columns_PK - column_mean, target_PO - target_mean
-    gram = (columns.T @ columns / len(columns)).double()
-    missed = (columns.T @ (target - columns @ prior_KO) / len(columns)).double()  # a prior that is right stays exact
-    load = strength * gram.diagonal().mean() + 1e-12
-    gram.diagonal().add_(load)
-    theta = (prior_KO.double() + torch.linalg.solve(gram, missed)).to(prior_KO.dtype)
-    return theta, target_mean - column_mean @ theta
-
-
-def _match_gain(norm: Any, x: Tensor, original: Any, x_teacher: Tensor, channels: list[int]) -> None:
-    """The gain per channel that brings the student's normalised values closest to the teacher's."""
-    target = original(x_teacher)[:, channels]
-    value = norm.unit(x)
-    axes = (0, 2, 3, 4)
-    norm.gamma.copy_((value * target).sum(axes) / value.square().sum(axes).clamp_min(1e-12))
-
-
-def _equal(module: nn.Module, other: nn.Module) -> bool:
-    """Whether two modules hold the same tensors under the same names."""
-    ours, theirs = module.state_dict(), other.state_dict()
+def _same(layer: nn.Module, original: nn.Module) -> bool:
+    """Whether two layers hold the same tensors under the same names."""
+    ours, theirs = layer.state_dict(), original.state_dict()
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-def _tapped(stage: nn.Module, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    """Outputs of every block, first convolution, attention and upsampler of a teacher stage, and of the stage."""
-    taps: dict[str, Tensor] = {}
-    hooks = [
-        module.register_forward_hook(lambda _m, _i, output, path=path: taps.__setitem__(path, output))
-        for path, module in stage.named_modules()
-        if path in ("attention", "upsampler") or path.endswith("conv1") or path.removeprefix("blocks.").isdigit()
-    ]
-    try:
-        return taps, stage(x, Stream.fresh())
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _positions(like_NCTHW: Tensor, generator: torch.Generator) -> Index:
-    return sample_positions(like_NCTHW.shape, POSITIONS, generator)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from flash_vaed.distill.losses import relative_mse, temporal_difference
 from flash_vaed.distill.phase import PHASES, Lesson, Phase
-from flash_vaed.pruning.sites import way_out
 from flash_vaed.state import Stream
 
 MOTION_WEIGHT = 0.1
@@ -28,10 +27,9 @@ class Align(Phase):
         found = {}
         for stage in pair.changed_stages():
             output = pair.student.stages[stage](pair.stage_input(features, stage), Stream.fresh())
-            found[stage] = _feature_loss(output, pair.stage_target(features, stage))
+            found[stage] = _feature_loss(output, pair.part_target(features, stage))
         last = list(pair.teacher.spec.stages)[-1]
-        channels = pair.kept[way_out(pair.teacher.spec, last)]
-        frames = pair.student.head(features[last][:, channels], Stream.fresh())
+        frames = pair.student.head(pair.part_target(features, last), Stream.fresh())
         found["head"] = _feature_loss(frames, features["frames"])
         return found
 

@@ -30,7 +30,7 @@ class Joint(Phase):
     def terms(self, lesson: Lesson, progress: float) -> dict[str, Tensor]:
         ours, theirs = self.pair.student.features(lesson.latents), lesson.features
         pixels = pixel_loss(ours["frames"], theirs["frames"])
-        errors = {s: relative_mse(ours[s], self.pair.stage_target(theirs, s)) for s in self.pair.changed_stages()}
+        errors = {s: relative_mse(ours[s], self.pair.part_target(theirs, s)) for s in self.pair.changed_stages()}
         if not errors:
             return {"pixels": pixels}
         weights = self._weights({stage: error.item() for stage, error in errors.items()})

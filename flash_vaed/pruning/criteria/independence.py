@@ -1,7 +1,9 @@
 """Keep the channels that rebuild all others best (independence-aware pruning, Flash-VAED, arXiv 2602.19161).
 
 Greedy forward selection on the residual covariance, a pivoted Cholesky: each step takes the channel whose linear
-reconstruction removes most of what is left of the total variance. The order is nested: one ranking serves every ratio.
+reconstruction removes most of what is left of the error. At an eighth, a quarter and a half of the channels, those taken
+since the last such rung are exchanged for others as long as that helps; so the order stays nested and one ranking
+serves every ratio.
 """
 
 from __future__ import annotations
@@ -10,40 +12,120 @@ import torch
 from torch import Tensor
 
 from flash_vaed.pruning.criteria.base import CRITERIA, Evidence
+from flash_vaed.pruning.criteria.views import View, views_of
+
+RUNGS = (0.125, 0.25, 0.5)  # shares of the channels at which the choice is refined
+WORTH = 1e-3  # an exchange has to lower the error by this share
+NOTHING_LEFT = 1e-10  # of a channel's variance: what is below is rebuilt exactly
 
 
 @CRITERIA.register("independence")
 def independence(evidence: Evidence) -> list[int]:
-    """All channels, each the best addition to those before it."""
-    covariance = evidence.moments.covariance
-    loudness = covariance.diagonal()
-    if evidence.scaling == "mean":
-        deviation = loudness.clamp_min(1e-12).sqrt()
-        covariance = covariance / torch.outer(deviation, deviation)
-    return greedy_order(covariance, loudness)
+    """All channels, each the best addition to those before it, up to the exchanges at the rungs."""
+    views = views_of(evidence)
+    return ranking(views, evidence.moments.covariance.diagonal())
 
 
-def greedy_order(covariance_CC: Tensor, loudness_C: Tensor | None = None) -> list[int]:
-    """Channels in the order of greedy reconstruction; those that earlier ones rebuild exactly come last, by loudness.
+def ranking(views: list[View], loudness_C: Tensor, rungs: tuple[float, ...] = RUNGS) -> list[int]:
+    """Channels in the order of selection; those that earlier ones rebuild exactly come last, by loudness."""
+    selection, channels = Selection(views), len(loudness_C)
+    settled = 0
+    for rung in rungs:
+        _take(selection, max(1, round(channels * rung)))
+        _exchange(selection, settled)
+        settled = len(selection.kept)
+    _take(selection, channels)
+    left = sorted(set(range(channels)) - set(selection.kept), key=lambda c: (-float(loudness_C[c]), c))
+    return selection.kept + left
 
-    loudness_C: each channel's variance, where the diagonal of a scaled covariance no longer holds it.
-    """
-    residual = covariance_CC.double().clone()
-    loudness = covariance_CC.diagonal() if loudness_C is None else loudness_C
-    floor = residual.diagonal() * 1e-10
-    order: list[int] = []
-    left = torch.ones(len(residual), dtype=torch.bool)
-    while left.any():
-        variance = residual.diagonal()
-        usable = left & (variance > floor)
-        if not usable.any():
-            break
-        gain = residual.square().sum(dim=0) / variance.clamp_min(1e-300)
-        best = int(torch.where(usable, gain, -torch.inf).argmax())
-        order.append(best)
-        left[best] = False
-        residual = residual - torch.outer(residual[:, best], residual[best]) / residual[best, best]
-        residual = (residual + residual.T) / 2
-        residual.diagonal().clamp_(min=0)
-    redundant = [channel for channel in range(len(left)) if left[channel]]
-    return order + sorted(redundant, key=lambda c: -float(loudness[c]))
+
+class Selection:
+    """Kept channels, and per view what they leave unexplained of the covariance."""
+
+    def __init__(self, views: list[View]) -> None:
+        self.views, self.kept = views, list[int]()
+        self.residuals = [view.covariance.clone() for view in views]
+        self.floors = [view.covariance.diagonal() * NOTHING_LEFT for view in views]
+
+    def error(self) -> float:
+        """What the lost channels cost."""
+        pairs = zip(self.views, self.residuals, strict=True)
+        return float(sum((view.metric * residual).sum() for view, residual in pairs))
+
+    def gains(self) -> Tensor:
+        """How much less that would be with each channel kept as well (C,); -inf where it is kept or rebuilt exactly."""
+        total = torch.zeros(len(self.floors[0]), dtype=torch.float64)
+        usable = torch.zeros(len(total), dtype=torch.bool)
+        for view, residual, floor in zip(self.views, self.residuals, self.floors, strict=True):
+            variance = residual.diagonal()
+            open_ = variance > floor
+            total += torch.where(open_, _weighed(view, residual) / variance.clamp_min(1e-300), 0.0)
+            usable |= open_
+        usable[self.kept] = False
+        return torch.where(usable, total, -torch.inf)
+
+    def add(self, channel: int) -> None:
+        self.kept.append(channel)
+        for i, residual in enumerate(self.residuals):
+            if residual[channel, channel] > self.floors[i][channel]:
+                column = residual[:, channel]
+                smaller = residual - torch.outer(column, column) / column[channel]
+                smaller.diagonal().clamp_(min=0)
+                self.residuals[i] = (smaller + smaller.T) / 2
+
+    def replace(self, position: int, channel: int) -> None:
+        """Exchange one kept channel; residuals are formed anew, so that rounding does not add up."""
+        kept = [*self.kept[:position], channel, *self.kept[position + 1 :]]
+        self.kept = []
+        self.residuals = [view.covariance.clone() for view in self.views]
+        for one in kept:
+            self.add(one)
+
+    def exchanges(self, settled: int) -> Tensor:
+        """How much less the error would be with kept channel a (row; the first `settled` stay) exchanged for channel j.
+
+        Without a, a residual E grows by u u^T / q, with Q the inverse of the kept channels' covariance, u = S_A Q_a and
+        q = Q_aa; then j takes from it what it takes from any residual.
+        """
+        total = torch.zeros(len(self.kept) - settled, len(self.floors[0]), dtype=torch.float64)
+        for view, residual, floor in zip(self.views, self.residuals, self.floors, strict=True):
+            inner = view.covariance[self.kept][:, self.kept]
+            load = 1e-12 * inner.diagonal().mean()
+            inverse = torch.linalg.inv(inner + load * torch.eye(len(inner), dtype=torch.float64))
+            u = (view.covariance[:, self.kept] @ inverse)[:, settled:].T  # (a, C)
+            q = inverse.diagonal()[settled:].unsqueeze(1).clamp_min(1e-300)
+            through = u @ view.metric
+            loss = (through * u).sum(dim=1, keepdim=True) / q
+            variance = residual.diagonal() + u.square() / q
+            cross = 2 * (u / q) * (through @ residual) + (u / q).square() * (through * u).sum(dim=1, keepdim=True)
+            gain = (_weighed(view, residual) + cross) / variance.clamp_min(1e-300)
+            total += torch.where(variance > floor, gain, 0.0) - loss
+        total[:, self.kept] = -torch.inf
+        return total
+
+
+def _weighed(view: View, residual: Tensor) -> Tensor:
+    """e^T B e for every column e of a residual."""
+    return ((view.metric @ residual) * residual).sum(dim=0)
+
+
+def _take(selection: Selection, width: int) -> None:
+    """Add the best channel until `width` are kept, or nothing is left to explain."""
+    while len(selection.kept) < width:
+        gains = selection.gains()
+        best = int(gains.argmax())
+        if gains[best] == -torch.inf:
+            return
+        selection.add(best)
+
+
+def _exchange(selection: Selection, settled: int) -> None:
+    """Exchange as long as it is worth it, the best pair first."""
+    for _ in range(2 * len(selection.kept)):
+        if len(selection.kept) == settled:
+            return
+        drops = selection.exchanges(settled)
+        position, channel = divmod(int(drops.argmax()), drops.shape[1])
+        if not drops[position, channel] > WORTH * selection.error():
+            return
+        selection.replace(settled + position, channel)
