@@ -15,6 +15,7 @@ from torch import Tensor
 
 from flash_vaed.decoder import Decoder
 from flash_vaed.operators import Operator
+from flash_vaed.operators.conv3d import Conv3d
 from flash_vaed.pruning.criteria import CRITERIA, Evidence
 from flash_vaed.pruning.plan import CompressionPlan, student_spec
 from flash_vaed.pruning.reconstruction import reconstruction, reconstruction_r2
@@ -82,7 +83,7 @@ def choose(teacher: Decoder, stages: Mapping[str, Any], plan: CompressionPlan, s
 def _producer(tap: torch.nn.Module) -> Tensor:
     """The kernel that writes a tap's output: the tap's own, or the last one inside it."""
     convolution = [module for module in tap.modules() if isinstance(module, Operator)][-1]
-    return convolution.theta().T
+    return convolution.rows()
 
 
 class _Slicer:
@@ -160,10 +161,9 @@ def _copy_upsampler(upsampler: Any, original: Any, slicer: _Slicer, reads: str, 
 
 def _copy_operator(target: Operator, source: Operator, rows: list[int], columns: list[int]) -> None:
     """Slice a convolution; a dense one also starts any other operator."""
-    weight, bias = getattr(source, "weight", None), getattr(source, "bias", None)
-    if weight is None or bias is None or weight.ndim != 5:
+    if not isinstance(source, Conv3d):
         if type(target) is not type(source) or (len(rows), len(columns)) != (source.out_channels, source.in_channels):
             raise ValueError(f"only a dense conv3d can be sliced or replaced, not {type(source).__name__}")
         target.load_state_dict(source.state_dict())
         return
-    target.from_dense(weight[rows][:, columns], bias[rows])
+    target.from_dense(source.weight[rows][:, columns], source.bias[rows])

@@ -105,28 +105,30 @@ def solve(operator: Operator, x_NCTHW: Tensor, target_NOTHW: Tensor, index: Inde
 
 def _solve_with_shortcut(block: Any, activated: Tensor, x: Tensor, target: Tensor, index: Index) -> None:
     """conv2 and the 1x1x1 shortcut add up, so they are solved together."""
-    columns, through = block.conv2.columns(activated, index), at(x, index)
-    prior = torch.cat([block.conv2.theta(), block.shortcut.weight.flatten(1).T])
-    theta, bias = ridge(torch.cat([columns, through], dim=1), at(target, index), prior)
-    split = columns.shape[1]
-    block.conv2.write(theta[:split], bias)
-    block.shortcut.weight.copy_(theta[split:].T.reshape(block.shortcut.weight.shape))
+    columns, shortcut = block.conv2.columns(activated, index), block.shortcut.weight
+    groups, _, split = columns.shape
+    through = at(x, index).expand(groups, -1, -1)
+    prior = torch.cat([block.conv2.theta(), shortcut.flatten(1).unflatten(0, (groups, -1)).transpose(1, 2)], dim=1)
+    theta, bias = ridge(torch.cat([columns, through], dim=2), at(target, index), prior)
+    block.conv2.write(theta[:, :split], bias)
+    shortcut.copy_(theta[:, split:].transpose(1, 2).reshape(shortcut.shape))
     block.shortcut.bias.zero_()
 
 
-def ridge(columns_PK: Tensor, target_PO: Tensor, prior_KO: Tensor, strength: float = RIDGE) -> tuple[Tensor, Tensor]:
-    """theta (K, O) and bias (O,) that minimise the squared error plus `strength` times the distance to `prior`.
+def ridge(columns_GPK: Tensor, target_PO: Tensor, prior_GKO: Tensor, strength: float = RIDGE) -> tuple[Tensor, Tensor]:
+    """theta (G, K, O // G) and bias (O,) that minimise the squared error plus `strength` times the distance to `prior`.
 
-    Centred in float32, solved in float64.
+    Every group of output channels is solved from its own columns. Centred in float32, solved in float64.
     """
-    column_mean, target_mean = columns_PK.mean(dim=0), target_PO.mean(dim=0)
-    columns, target = columns_PK - column_mean, target_PO - target_mean
-    gram = (columns.T @ columns / len(columns)).double()
-    missed = (columns.T @ (target - columns @ prior_KO) / len(columns)).double()  # a prior that is right stays exact
-    load = strength * gram.diagonal().mean() + 1e-12
-    gram.diagonal().add_(load)
-    theta = (prior_KO.double() + torch.linalg.solve(gram, missed)).to(prior_KO.dtype)
-    return theta, target_mean - column_mean @ theta
+    target_GPO = target_PO.unflatten(1, (len(columns_GPK), -1)).transpose(0, 1)
+    column_mean, target_mean = columns_GPK.mean(dim=1, keepdim=True), target_GPO.mean(dim=1, keepdim=True)
+    columns, target = columns_GPK - column_mean, target_GPO - target_mean
+    gram = (columns.mT @ columns / len(target_PO)).double()
+    missed = (columns.mT @ (target - columns @ prior_GKO) / len(target_PO)).double()  # a right prior stays exact
+    diagonal = gram.diagonal(dim1=1, dim2=2)
+    diagonal.add_(strength * diagonal.mean(dim=1, keepdim=True) + 1e-12)
+    theta = (prior_GKO.double() + torch.linalg.solve(gram, missed)).to(prior_GKO.dtype)
+    return theta, (target_mean - column_mean @ theta).flatten()
 
 
 def _match_gain(norm: Any, x: Tensor, original: Any, x_teacher: Tensor, channels: list[int]) -> None:
