@@ -15,8 +15,10 @@ from flash_vaed.state import Stream
 class Depthwise3d(Operator):
     """As in the spatial-temporal stages of Flash-VAED (arXiv 2602.19161).
 
-    size: side of the filters. multiplier: filters per input channel. There are never more of them than output channels,
+    size: side of the filters. multiplier: filters per input channel, but never more than there are output channels,
     which could tell no more apart.
+
+    Legend: M filters per input channel.
     """
 
     size: ClassVar[int] = 3
@@ -24,9 +26,10 @@ class Depthwise3d(Operator):
 
     def __init__(self, in_channels: int, out_channels: int, time: str = "causal_zero") -> None:
         super().__init__(in_channels, out_channels, time)
-        filters = in_channels * min(self.multiplier, out_channels)
-        depthwise = nn.Conv3d(in_channels, filters, self.size, groups=in_channels)  # both for their initialisation
-        pointwise = nn.Conv3d(filters, out_channels, 1)
+        self.filters = min(self.multiplier, out_channels)
+        middle = in_channels * self.filters
+        depthwise = nn.Conv3d(in_channels, middle, self.size, groups=in_channels)  # both for their initialisation
+        pointwise = nn.Conv3d(middle, out_channels, 1)
         self.depthwise_weight, self.depthwise_bias = depthwise.parameters()
         self.pointwise_weight, self.pointwise_bias = pointwise.parameters()
 
@@ -35,14 +38,17 @@ class Depthwise3d(Operator):
         return convolve(filtered, self.pointwise_weight, self.pointwise_bias)
 
     def _filter(self, extended_NCTHW: Tensor) -> Tensor:
-        return convolve(extended_NCTHW, self.depthwise_weight, self.depthwise_bias, groups=self.in_channels)
+        weight, bias, I, M = self.depthwise_weight, self.depthwise_bias, self.in_channels, self.filters  # noqa: E741
+        if M == 1 or extended_NCTHW.device.type != "cpu":
+            return convolve(extended_NCTHW, weight, bias, groups=I)
+        # oneDNN is two to four times faster with one filter per channel at a time; the values are the same
+        filtered = [convolve(extended_NCTHW, weight[m::M], bias[m::M], groups=I) for m in range(M)]
+        return torch.stack(filtered, dim=2).flatten(1, 2)
 
     @torch.no_grad()
     def from_dense(self, weight_OI333: Tensor, bias_O: Tensor) -> None:
-        """The nearest kernel in weight space: of rank M per input channel, its number of filters, by singular value
-        decomposition.
-        """
-        M = len(self.depthwise_weight) // self.in_channels
+        """The nearest kernel in weight space: of rank M per input channel, by singular value decomposition."""
+        M = self.filters
         per_input = weight_OI333.detach().double().flatten(2).permute(1, 0, 2)  # (I, O, 27)
         left, scale, right = torch.linalg.svd(per_input, full_matrices=False)
         taps, mix = right[:, :M], left[:, :, :M] * scale[:, None, :M]  # (I, M, 27), (I, O, M)

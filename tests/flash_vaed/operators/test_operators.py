@@ -210,6 +210,14 @@ def test_two_filters_start_nearer_than_one(seed):
     assert two < one
 
 
+def test_filters_taken_one_at_a_time_are_those_of_one_convolution():
+    operator, x = make("depthwise3d_x2"), clip()
+    weight, bias = operator.depthwise_weight, operator.depthwise_bias
+    filtered = F.conv3d(F.pad(x, (1, 1, 1, 1, 2, 0)), weight, bias, groups=IN)
+    mixed = F.conv3d(filtered, operator.pointwise_weight, operator.pointwise_bias)
+    torch.testing.assert_close(operator(x, Stream.fresh()), mixed, **SAME)
+
+
 def test_there_are_no_more_filters_than_output_channels():
     """Of a single output channel one filter per input is all there is to know."""
     operator = OPERATORS.get("depthwise3d_x2")(IN, 1)
