@@ -101,7 +101,8 @@ class _Traffic(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.elements = 0
-        self._reads = WeakTensorKeyDictionary()  # elements to read instead of the tensor's own, where it is not stored
+        # elements to read instead of the tensor's own, where it is not stored; negative: a write that falls away too
+        self._reads = WeakTensorKeyDictionary()
         self._term = WeakTensorKeyDictionary()  # elements that a sum of this tensor adds, where that is not a read
 
     def __torch_function__(
@@ -123,10 +124,8 @@ class _Traffic(TorchFunctionMode):
     def _convolution(self, x: Tensor, weight: Tensor, result: Tensor) -> None:
         channels, positions = x.shape[1], result.numel() // result.shape[1]
         read = self._reads.get(x, channels * positions)
-        if weight.shape[1] < channels:  # depthwise: what it makes is never stored
-            self.elements += read
-            self._reads[result] = 0
-            return
         self.elements += read + result.numel()
-        if weight.shape[0] == channels and weight[0, 0].numel() == 1:
+        if weight.shape[1] == 1 < channels:  # depthwise: not written after all where a mix of channels reads it
+            self._reads[result] = -result.numel()
+        elif weight.shape[0] == channels and weight[0, 0].numel() == 1:
             self._term[result] = -result.numel()  # not written after all

@@ -1,7 +1,10 @@
 """What an operator is: a 3x3(x3) convolution that can start from a dense kernel and be refitted in closed form.
 
-Legend: N batch, C channels, T frames, H W pixels; O output, I input channels; P sampled positions, K regression
-columns.
+An operator ends in a kernel that is linear in what comes before it, perhaps in independent groups of channels. That
+kernel is what regression finds.
+
+Legend: N batch, C channels, T frames, H W pixels; O output, I input channels; P sampled positions; G groups, K
+regression columns of a group. Output channel o belongs to group o // (O // G).
 """
 
 from __future__ import annotations
@@ -34,10 +37,11 @@ class Operator(nn.Module, ABC):
     """A convolution over space (and perhaps neighbouring frames) that keeps T, H and W.
 
     time: what it sees beyond a clip's ends, one of `spec.TIMES`. `slot` is the module's path in its decoder: the key of
-    its remembered frames.
+    its remembered frames. `groups`: independent groups of its last kernel.
     """
 
     slot: str = ""
+    groups: int = 1
 
     def __init__(self, in_channels: int, out_channels: int, time: str = "causal_zero") -> None:
         super().__init__()
@@ -58,21 +62,35 @@ class Operator(nn.Module, ABC):
 
     @abstractmethod
     def columns(self, x_NCTHW: Tensor, index: Index) -> Tensor:
-        """Regressors (P, K) whose linear map to the output the operator can realise, for a clip starting at frame 0."""
+        """Regressors (G, P, K) whose linear map to the output the operator can realise, for a clip starting at frame 0.
+
+        Each group's columns decide over its own output channels alone.
+        """
 
     @abstractmethod
+    def last(self) -> tuple[nn.Parameter, nn.Parameter]:
+        """The kernel that maps `columns` to the output, (O, ...) with K values for each, and its bias (O,)."""
+
+    def rows(self) -> Tensor:
+        """The last kernel as a matrix (O, K)."""
+        return self.last()[0].detach().flatten(1)
+
     def theta(self) -> Tensor:
-        """The linear map (K, O) on `columns` as it stands."""
+        """The linear map (G, K, O // G) on `columns` as it stands."""
+        return self.rows().unflatten(0, (self.groups, -1)).transpose(1, 2)
 
-    @abstractmethod
-    def write(self, theta_KO: Tensor, bias_O: Tensor) -> None:
-        """Store the linear map found by regression on `columns`."""
+    @torch.no_grad()
+    def write(self, theta_GKO: Tensor, bias_O: Tensor) -> None:
+        """Store the linear map (G, K, O // G) found by regression on `columns`, and the bias (O,)."""
+        weight, bias = self.last()
+        weight.copy_(theta_GKO.transpose(1, 2).reshape(weight.shape))
+        bias.copy_(bias_O)
 
 
 class KernelOperator(Operator):
     """An operator that is one kernel and one bias: a linear map of the patch around every position.
 
-    reach: frames, rows and columns of the patch. The kernel (O, I, ...) flattens in the order of `patches`.
+    reach: frames, rows and columns of the patch. The kernel (O, I // G, ...) flattens in the order of `patches`.
     """
 
     reach: ClassVar[tuple[int, int, int]]
@@ -80,15 +98,11 @@ class KernelOperator(Operator):
     bias: nn.Parameter
 
     def columns(self, x_NCTHW: Tensor, index: Index) -> Tensor:
-        return patches(x_NCTHW, index, self.reach, self.time)
+        all_groups = patches(x_NCTHW, index, self.reach, self.time)  # (P, G * K)
+        return all_groups.unflatten(1, (self.groups, -1)).transpose(0, 1)
 
-    def theta(self) -> Tensor:
-        return self.weight.detach().flatten(1).T
-
-    @torch.no_grad()
-    def write(self, theta_KO: Tensor, bias_O: Tensor) -> None:
-        self.weight.copy_(theta_KO.T.reshape(self.weight.shape))
-        self.bias.copy_(bias_O)
+    def last(self) -> tuple[nn.Parameter, nn.Parameter]:
+        return self.weight, self.bias
 
 
 def convolve(x_NCTHW: Tensor, weight_OIthw: Tensor, bias_O: Tensor | None, groups: int = 1) -> Tensor:
@@ -135,8 +149,16 @@ def at(x_NCTHW: Tensor, index: Index) -> Tensor:
 
 
 def sample_positions(shape: torch.Size, count: int, generator: torch.Generator, first_frame: int = 1) -> Index:
-    """`count` random positions (n, t, y, x) of an NCTHW tensor, not before `first_frame` where there are later ones."""
+    """`count` random positions (n, t, y, x) of an NCTHW tensor, not before `first_frame` where there are later ones.
+
+    Where there are no more than `count`, each of them once, in order.
+    """
     N, _, T, H, W = shape
     low = min(first_frame, T - 1)
     ranges = ((0, N), (low, T), (0, H), (0, W))
-    return tuple(torch.randint(lo, hi, (count,), generator=generator) for lo, hi in ranges)  # type: ignore[return-value]
+    if N * (T - low) * H * W <= count:
+        axes = torch.cartesian_prod(*(torch.arange(lo, hi) for lo, hi in ranges)).unbind(dim=1)
+    else:
+        axes = tuple(torch.randint(lo, hi, (count,), generator=generator) for lo, hi in ranges)
+    n, t, y, x = axes
+    return n, t, y, x

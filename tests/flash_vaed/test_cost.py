@@ -93,13 +93,47 @@ def moved_per_frame(spec, part, element_bytes=2):
 PIXELS = 16 * 32
 
 
-@pytest.mark.parametrize("operator", ["conv3d", "conv2d", "depthwise3d", "depthwise3d_5"])
+ONE_KERNEL = ["conv3d", "conv2d", "depthwise3d", "depthwise3d_5", "depthwise3d_x2", "grouped3d"]
+
+
+@pytest.mark.parametrize("operator", ONE_KERNEL)
 @pytest.mark.parametrize("shortcut", ["auto", "always"])
 def test_a_block_moves_five_tensors_whatever_its_operator(operator, shortcut):
     """Two convolutions read and write, the sum reads the block's input, through a shortcut of its width or not."""
     spec = tiny_spec().with_stages(up3=StagePlan(operator, 8, 2, shortcut=shortcut))
     assert moved_per_frame(spec, "up3") == pytest.approx(2 * 5 * 8 * PIXELS)
     assert moved_per_frame(spec, "up3", 4) == pytest.approx(2 * 5 * 8 * PIXELS)
+
+
+def test_what_lies_between_space_and_time_is_moved():
+    """conv2plus1d is two convolutions: a block of them is four, and a sum that reads the block's input."""
+    spec = tiny_spec().with_stages(up3=StagePlan("conv2plus1d", 8, 2))
+    assert moved_per_frame(spec, "up3") == pytest.approx(2 * 9 * 8 * PIXELS)
+
+
+def test_groups_of_a_single_channel_are_written_like_any_others():
+    """grouped3d at width 4 convolves channel by channel, but no mix of channels follows that could take it from there:
+    8 -> 4 -> 4 channels, 8 -> 4 on the way past, 4 read by the sum; then a block of width 4.
+    """
+    spec = tiny_spec().with_stages(up3=StagePlan("grouped3d", 4, 2))
+    first = (8 + 4) + (4 + 4) + (8 + 4) + 4
+    assert moved_per_frame(spec, "up3") == pytest.approx((first + 5 * 4) * PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("operator", "parameters"),
+    [
+        ("conv2plus1d", 9 * 8 * 8 + (3 * 8 * 8 + 8)),
+        ("grouped3d", 27 * 8 * 8 // 4 + 8),
+        ("depthwise3d_x2", (27 + 1) * 2 * 8 + (2 * 8 * 8 + 8)),
+    ],
+)
+def test_a_cheaper_operator_by_hand(operator, parameters):
+    """Two blocks of width 8 have four convolutions and four norms; a weight of a convolution is a MAC per position."""
+    cost = decoder_cost(tiny_spec().with_stages(up3=StagePlan(operator, 8, 2)), 9, 16, 32).parts["up3"]
+    biases = {"conv2plus1d": 8, "grouped3d": 8, "depthwise3d_x2": 2 * 8 + 8}[operator]
+    assert cost.parameters == 4 * (parameters + 8)
+    assert cost.macs_per_frame == pytest.approx(4 * (parameters - biases) * PIXELS)
 
 
 def test_a_shortcut_that_changes_the_width_is_one_more_convolution():

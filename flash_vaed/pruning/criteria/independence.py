@@ -1,8 +1,8 @@
 """Keep the channels that rebuild all others best (independence-aware pruning, Flash-VAED, arXiv 2602.19161).
 
 Greedy forward selection on the residual covariance, a pivoted Cholesky: each step takes the channel whose linear
-reconstruction removes most of what is left of the error. At an eighth, a quarter and a half of the channels, those taken
-since the last such rung are exchanged for others as long as that helps; so the order stays nested and one ranking
+reconstruction removes most of what is left of the error. At an eighth, a quarter and a half of the channels, those
+taken since the last such rung are exchanged for others as long as that helps; so the order stays nested and one ranking
 serves every ratio.
 """
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from flash_vaed.operators import Operator
 from flash_vaed.operators.base import Index
+from flash_vaed.operators.conv3d import Conv3d
 from flash_vaed.pruning.reconstruction import reconstruction
 from flash_vaed.pruning.statistics import Moments, Statistics
 from flash_vaed.registry import Registry
@@ -55,7 +56,8 @@ class Clip:
 class Cut:
     """What one layer keeps of the channels it reads, has inside and writes (teacher channels, ascending).
 
-    before: moments of the channels it reads. fold: kernels take over the part of the lost channels that the kept ones rebuild; else they are sliced.
+    before: moments of the channels it reads. fold: kernels take over the part of the lost channels that the kept ones
+    rebuild; else they are sliced.
     """
 
     path: str
@@ -163,7 +165,6 @@ def rebuilt(moments: Moments, kept: Sequence[int]) -> tuple[Tensor, Tensor]:
 
 def dense(operator: Operator) -> tuple[Tensor, Tensor]:
     """Kernel (O, I, 3, 3, 3) and bias of a dense convolution; another operator is a `ValueError`."""
-    weight, bias = getattr(operator, "weight", None), getattr(operator, "bias", None)
-    if weight is None or bias is None or weight.ndim != 5 or weight.shape[1] != operator.in_channels:
+    if not isinstance(operator, Conv3d):
         raise ValueError(f"only a dense conv3d can be sliced or replaced, not {type(operator).__name__}")
-    return weight, bias
+    return operator.weight, operator.bias

@@ -27,6 +27,15 @@ def student() -> DecoderSpec:
     )
 
 
+def other_student() -> DecoderSpec:
+    """The operators that `student` has not."""
+    spec = tiny_spec()
+    operators = {"up1": "grouped3d", "up2": "conv2plus1d", "up3": "depthwise3d_x2"}
+    return spec.with_stages(
+        **{name: dataclasses.replace(spec.stages[name], operator=o) for name, o in operators.items()}
+    )
+
+
 def out_of_order() -> DecoderSpec:
     """Stages whose names sort into another order than they run in."""
     spec = tiny_spec()
@@ -37,6 +46,7 @@ SPECS = {
     "wan": tiny_spec(),
     "wan_residual_patched": wan_spec(8, blocks_per_stage=1, latents=FOUR_CHANNELS, residual=True, patch=2),
     "student": student(),
+    "other_student": other_student(),
     "out_of_order": out_of_order(),
     "ltx": small_ltx(),
 }

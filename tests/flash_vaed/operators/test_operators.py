@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,7 +16,7 @@ from flash_vaed.spec import TIMES
 from flash_vaed.state import Stream
 from tests.flash_vaed.examples import scramble
 
-IN, OUT = 5, 7
+IN, OUT = 6, 8  # with a common divisor, for groups
 SAME = {"atol": 1e-5, "rtol": 1e-5}
 
 
@@ -26,6 +28,20 @@ def make(name: str, time: str = CAUSAL) -> Operator:
     operator.slot = "here"
     scramble(operator, seed=3)
     return operator.eval().requires_grad_(False)
+
+
+def made_from(name: str, kernel: tuple[Tensor, Tensor], time: str = CAUSAL) -> Operator:
+    operator = make(name, time)
+    operator.from_dense(*kernel)
+    return operator
+
+
+def realised(operator: Operator, time: str = CAUSAL) -> Tensor:
+    """The dense causal kernel (OUT, IN, 3, 3, 3) that a linear operator amounts to: its answer to single pixels."""
+    pulse = torch.zeros(IN, IN, 5, 5, 5)
+    pulse[range(IN), range(IN), 2, 2, 2] = 1
+    answer = operator(pulse, Stream.fresh()) - operator(torch.zeros_like(pulse), Stream.fresh())
+    return answer[:, :, 2:5, 1:4, 1:4].flip(2, 3, 4).transpose(0, 1)
 
 
 def clip(frames: int = 6, seed: int = 0) -> Tensor:
@@ -81,9 +97,23 @@ def test_forward_is_columns_times_theta(name, time):
     index = sample_positions(x.shape, 400, torch.Generator().manual_seed(0), first_frame=0)
     n, t, y, w = index
     assert {0, 5} <= set(t.tolist())
-    bias = operator.bias if hasattr(operator, "bias") else operator.pointwise_bias
-    rebuilt = operator.columns(x, index) @ operator.theta() + bias
+    rebuilt = mapped(operator.columns(x, index), operator.theta(), operator.last()[1])
     torch.testing.assert_close(rebuilt, operator(x, Stream.fresh())[n, :, t, y, w], **SAME)
+
+
+def mapped(columns_GPK: Tensor, theta_GKO: Tensor, bias_O: Tensor) -> Tensor:
+    """What the linear map says at every position, (P, O): the outputs of the first group come first."""
+    return torch.cat(list(columns_GPK @ theta_GKO), dim=1) + bias_O
+
+
+@pytest.mark.parametrize("name", list(OPERATORS))
+def test_rows_are_theta_with_every_output_in_its_place(name):
+    operator = make(name)
+    theta, rows = operator.theta(), operator.rows()
+    G, K, _ = theta.shape
+    assert rows.shape == (OUT, K)
+    for o in range(OUT):
+        assert torch.equal(rows[o], theta[o // (OUT // G), :, o % (OUT // G)])
 
 
 @pytest.mark.parametrize("name", list(OPERATORS))
@@ -96,7 +126,7 @@ def test_write_stores_the_map_that_theta_reads(name):
     assert torch.equal(operator.theta(), theta)
     n, t, y, w = index
     torch.testing.assert_close(
-        operator(x, Stream.fresh())[n, :, t, y, w], operator.columns(x, index) @ theta + bias, **SAME
+        operator(x, Stream.fresh())[n, :, t, y, w], mapped(operator.columns(x, index), theta, bias), **SAME
     )
 
 
@@ -130,15 +160,15 @@ def test_conv2d_remembers_nothing():
     assert stream.after(6).nbytes() == 0
 
 
-def separable_kernel() -> tuple[Tensor, Tensor]:
+def separable_kernel(seed: int = 2) -> tuple[Tensor, Tensor]:
     """A dense kernel that is one spatio-temporal filter per input channel, mixed to the outputs."""
-    generator = torch.Generator().manual_seed(2)
+    generator = torch.Generator().manual_seed(seed)
     taps, mix = torch.randn(IN, 27, generator=generator), torch.randn(OUT, IN, generator=generator)
     return (mix[:, :, None] * taps[None]).view(OUT, IN, 3, 3, 3), torch.randn(OUT, generator=generator)
 
 
 @pytest.mark.parametrize("time", TIMES)
-@pytest.mark.parametrize("name", ["depthwise3d", "depthwise3d_5"])
+@pytest.mark.parametrize("name", ["depthwise3d", "depthwise3d_5", "depthwise3d_x2"])
 def test_depthwise3d_is_exact_for_one_filter_per_input(name, time):
     operator, kernel = make(name, time), separable_kernel()
     operator.from_dense(*kernel)
@@ -155,6 +185,114 @@ def test_depthwise3d_starts_at_the_nearest_separable_kernel():
     assert missed.square().sum().item() == pytest.approx(values[:, 1:].square().sum().item(), rel=1e-4)
     torch.testing.assert_close(taps.norm(dim=1), torch.ones(IN))
     assert (taps.view(IN, 3, 3, 3)[:, 2, 1, 1] >= 0).all()
+
+
+@pytest.mark.parametrize("time", TIMES)
+def test_two_filters_are_exact_for_two_per_input(time):
+    one, (two, bias) = separable_kernel(seed=2), separable_kernel(seed=3)
+    kernel = one[0] + two, bias
+    operator = made_from("depthwise3d_x2", kernel, time)
+    torch.testing.assert_close(operator(clip(), Stream.fresh()), dense(clip(), *kernel, time), atol=1e-4, rtol=1e-5)
+    alone = made_from("depthwise3d", kernel, time)
+    assert (alone(clip(), Stream.fresh()) - dense(clip(), *kernel, time)).std() > 0.1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_filters_start_nearer_than_one(seed):
+    """Also in weight space what two miss are the singular values from the third on."""
+    weight, bias = dense_kernel(seed)
+    one, two = (
+        (weight - realised(made_from(name, (weight, bias)))).square().sum()
+        for name in ("depthwise3d", "depthwise3d_x2")
+    )
+    values = torch.linalg.svdvals(weight.reshape(OUT, IN, 27).transpose(0, 1))
+    torch.testing.assert_close(two, values[:, 2:].square().sum(), atol=1e-3, rtol=1e-4)
+    assert two < one
+
+
+def test_filters_taken_one_at_a_time_are_those_of_one_convolution():
+    operator, x = make("depthwise3d_x2"), clip()
+    weight, bias = operator.depthwise_weight, operator.depthwise_bias
+    filtered = F.conv3d(F.pad(x, (1, 1, 1, 1, 2, 0)), weight, bias, groups=IN)
+    mixed = F.conv3d(filtered, operator.pointwise_weight, operator.pointwise_bias)
+    torch.testing.assert_close(operator(x, Stream.fresh()), mixed, **SAME)
+
+
+def test_there_are_no_more_filters_than_output_channels():
+    """Of a single output channel one filter per input is all there is to know."""
+    operator = OPERATORS.get("depthwise3d_x2")(IN, 1)
+    operator.from_dense(*(value[:1] for value in dense_kernel()))
+    assert operator.depthwise_weight.shape == (IN, 1, 3, 3, 3)
+
+
+def space_then_time_kernel(middle: int) -> tuple[Tensor, Tensor]:
+    """A dense kernel that is `middle` spatial filters, mixed to the outputs over three frames."""
+    generator = torch.Generator().manual_seed(4)
+    space, over_time = (torch.randn(*shape, generator=generator) for shape in ((middle, IN, 3, 3), (OUT, middle, 3)))
+    return torch.einsum("omt,miyx->oityx", over_time, space) / 5, torch.randn(OUT, generator=generator)
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("middle", [1, OUT])
+def test_conv2plus1d_is_exact_for_as_many_spatial_filters_as_it_has(middle, time):
+    kernel = space_then_time_kernel(middle)
+    operator = made_from("conv2plus1d", kernel, time)
+    torch.testing.assert_close(operator(clip(), Stream.fresh()), dense(clip(), *kernel, time), atol=1e-4, rtol=1e-5)
+
+
+def test_conv2plus1d_starts_at_the_nearest_kernel_of_its_kind():
+    """What it misses are the discarded singular values, and its spatial filters are orthonormal."""
+    kernel = dense_kernel()
+    operator = made_from("conv2plus1d", kernel)
+    values = torch.linalg.svdvals(kernel[0].permute(1, 3, 4, 0, 2).reshape(IN * 9, OUT * 3))
+    missed = (kernel[0] - realised(operator)).square().sum()
+    torch.testing.assert_close(missed, values[OUT:].square().sum(), atol=1e-3, rtol=1e-4)
+    filters = operator.spatial_weight.flatten(1)
+    torch.testing.assert_close(filters @ filters.T, torch.eye(OUT))
+
+
+def test_conv2plus1d_has_no_more_spatial_filters_than_there_are_spatial_taps():
+    operator = OPERATORS.get("conv2plus1d")(1, 12)
+    weight, bias = torch.randn(12, 1, 3, 3, 3, generator=torch.Generator().manual_seed(0)), torch.zeros(12)
+    operator.from_dense(weight, bias)
+    assert operator.spatial_weight.shape == (9, 1, 1, 3, 3)
+    x = clip()[:, :1]
+    torch.testing.assert_close(operator(x, Stream.fresh()), dense(x, weight, bias), atol=1e-4, rtol=1e-5)
+
+
+def test_conv2plus1d_remembers_frames_it_has_filtered():
+    """The next step need not filter them again."""
+    operator, stream = make("conv2plus1d"), Stream.fresh()
+    operator(clip(), stream)
+    filtered = F.conv3d(clip(), operator.spatial_weight, padding=(0, 1, 1))
+    torch.testing.assert_close(stream.after(6).memory["here"], filtered[:, :, -2:], **SAME)
+
+
+def block_diagonal_kernel(groups: int) -> tuple[Tensor, Tensor]:
+    """A dense kernel whose groups of outputs see their own group of inputs."""
+    weight, bias = dense_kernel()
+    outputs, inputs = torch.arange(OUT) // (OUT // groups), torch.arange(IN) // (IN // groups)
+    return weight * (outputs[:, None] == inputs).view(OUT, IN, 1, 1, 1), bias
+
+
+@pytest.mark.parametrize("time", TIMES)
+def test_grouped3d_is_conv3d_on_a_block_diagonal_kernel(time):
+    kernel = block_diagonal_kernel(groups=2)
+    grouped, plain = made_from("grouped3d", kernel, time), made_from("conv3d", kernel, time)
+    assert grouped.groups == 2
+    torch.testing.assert_close(grouped(clip(), Stream.fresh()), plain(clip(), Stream.fresh()), **SAME)
+    assert grouped.weight.numel() == plain.weight.numel() // 2
+
+
+def test_grouped3d_drops_what_lies_between_groups():
+    torch.testing.assert_close(realised(made_from("grouped3d", dense_kernel())), block_diagonal_kernel(2)[0], **SAME)
+
+
+@pytest.mark.parametrize(("widths", "groups"), [((8, 8), 4), ((6, 8), 2), ((12, 4), 4), ((5, 10), 1), ((16, 3), 1)])
+def test_grouped3d_has_as_many_groups_as_its_widths_allow(widths, groups):
+    operator = OPERATORS.get("grouped3d")(*widths)
+    assert operator.groups == groups
+    assert operator.weight.shape == (widths[1], widths[0] // groups, 3, 3, 3)
 
 
 @pytest.mark.parametrize("kernel", [(3, 3, 3), (1, 3, 3)])
@@ -192,3 +330,14 @@ def test_sampled_positions_are_inside_and_repeatable():
 def test_a_lone_frame_is_sampled_all_the_same():
     _, t, _, _ = sample_positions(torch.Size((1, 3, 1, 4, 4)), 10, torch.Generator())
     assert t.tolist() == [0] * 10
+
+
+@pytest.mark.parametrize("first_frame", [0, 1])
+@pytest.mark.parametrize("spare", [0, 100])
+def test_where_positions_are_few_each_is_taken_once(first_frame, spare):
+    shape = torch.Size((2, 9, 3, 4, 5))
+    every = [p for p in itertools.product(*(range(shape[axis]) for axis in (0, 2, 3, 4))) if p[1] >= first_frame]
+    index = sample_positions(shape, len(every) + spare, torch.Generator(), first_frame)
+    assert torch.stack(index, dim=1).tolist() == [list(p) for p in every]
+    drawn = sample_positions(shape, len(every) - 1, torch.Generator().manual_seed(0), first_frame)
+    assert len(set(zip(*(axis.tolist() for axis in drawn), strict=True))) < len(every) - 1  # with replacement

@@ -182,16 +182,15 @@ def test_shortcuts_everywhere_can_be_compressed(calibration_latents):
     assert made.decoder.decode(random_latents(2)).isfinite().all()
 
 
-def test_only_a_dense_teacher_can_be_narrowed_or_swapped(calibration_latents):
+@pytest.mark.parametrize("operator", ["depthwise3d", "grouped3d", "conv2plus1d"])
+def test_only_a_dense_teacher_can_be_narrowed_or_swapped(calibration_latents, operator):
     spec = tiny_spec()
-    stages = {name: dataclasses.replace(spec.stages[name], operator="depthwise3d") for name in ("up2", "up3")}
+    stages = {name: dataclasses.replace(spec.stages[name], operator=operator) for name in ("up2", "up3")}
     decoder = random_decoder(spec.with_stages(**stages))
     same = compress(decoder, plan({"mid": StageEdit("conv2d")}), calibration_latents[:1])
-    assert torch.equal(
-        same.decoder.stages["up3"].blocks[0].conv1.depthwise_weight,
-        decoder.stages["up3"].blocks[0].conv1.depthwise_weight,
-    )
-    with pytest.raises(ValueError, match="only a dense conv3d can be sliced or replaced, not Depthwise3d"):
+    ours, theirs = (d.stages["up3"].blocks[0].conv1 for d in (same.decoder, decoder))
+    assert all(torch.equal(value, theirs.get_parameter(name)) for name, value in ours.named_parameters())
+    with pytest.raises(ValueError, match=f"only a dense conv3d can be sliced or replaced, not {type(theirs).__name__}"):
         compress(decoder, last_two(None, ratio=0.5), calibration_latents[:1])
 
 
