@@ -77,6 +77,10 @@ class Cache:
         _write(path, made, key)
         return made
 
+    def put(self, kind: str, key: Mapping[str, Any], artefact: Artefact) -> None:
+        """Store an artefact that has grown, in place of what is there."""
+        _write(self.path(kind, key), artefact, key)
+
     def holds(self, kind: str, key: Mapping[str, Any]) -> bool:
         """Whether a file for `key` is there; it is not opened."""
         return self.path(kind, key).exists()

@@ -90,9 +90,9 @@ def _compressed(
     """The rebuilt and refitted decoder, before any training."""
 
     def build() -> Artefact:
-        latents = _calibration_latents(spec, teacher, skipped)
+        latents = calibration_latents(spec, teacher, skipped)
         say("calibrating")
-        statistics = _statistics(spec, teacher, latents, cache)
+        statistics = statistics_of(spec, teacher, latents, cache)
         say("compressing")
         made = compress(teacher.decoder, plan, latents, statistics)
         kept = {name: dataclasses.asdict(kept) for name, kept in made.kept.items()}
@@ -105,21 +105,21 @@ def _compressed(
     return Compressed(_decoder(stored), {name: Kept(**kept) for name, kept in document["kept"].items()})
 
 
-def _statistics(spec: RunSpec, teacher: Teacher, latents: list[Tensor], cache: Cache) -> Statistics:
+def statistics_of(spec: RunSpec, teacher: Teacher, latents: list[Tensor], cache: Cache) -> Statistics:
     """Channel statistics of the teacher: the same for every plan, ratio and criterion."""
 
     def build() -> Artefact:
         return Artefact(calibrate(teacher.decoder, latents, seed=CALIBRATION_SEED).to_tensors())
 
-    return Statistics.from_tensors(cache.fetch("statistics", _calibration_key(spec), build).tensors)
+    return Statistics.from_tensors(cache.fetch("statistics", calibration_key(spec), build).tensors)
 
 
-def _calibration_latents(spec: RunSpec, teacher: Teacher, skipped: dict[str, str]) -> list[Tensor]:
-    """Raw latents of random crops of training clips, one crop each."""
+def calibration_latents(spec: RunSpec, teacher: Teacher, skipped: dict[str, str], more: int = 0) -> list[Tensor]:
+    """Raw latents of random crops of training clips, one crop each; `more` of them than the spec asks for."""
     data, prune = spec.data, spec.prune
     clips = open_clips(data.source, data.root, data.train)
     sampler = CropSampler(clips, prune.calibration_frames, prune.calibration_size, batch=1, seed=CALIBRATION_SEED)
-    latents = [teacher.encode(next(sampler)) for _ in range(prune.calibration_clips)]
+    latents = [teacher.encode(next(sampler)) for _ in range(prune.calibration_clips + more)]
     skipped |= {clip.name: clip.reason for clip in sampler.skipped}
     return latents
 
@@ -160,14 +160,14 @@ def _distilled(
     return _decoder(stored), [(phase, step, name, value) for phase, step, name, value in stored.document["losses"]]
 
 
-def _calibration_key(spec: RunSpec) -> dict[str, Any]:
+def calibration_key(spec: RunSpec) -> dict[str, Any]:
     prune = spec.prune
     crops = [prune.calibration_clips, prune.calibration_frames, prune.calibration_size, CALIBRATION_SEED]
     return {"teacher": spec.teacher.fingerprint, "clips": spec.data.train_fingerprint, "crops": crops}
 
 
 def _compression_key(spec: RunSpec, plan: CompressionPlan) -> dict[str, Any]:
-    return {**_calibration_key(spec), "plan": plan.to_json()}
+    return {**calibration_key(spec), "plan": plan.to_json()}
 
 
 def _decoder(stored: Artefact) -> Decoder:

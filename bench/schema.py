@@ -43,7 +43,7 @@ class PruneConf:
     weighting: str = "none"  # or "next": an error counts by what the next convolution makes of it
     subsets: str = "stage"  # or "block": channels of their own, and a 1x1x1 shortcut, for every block
     start: str = "regression"  # weights before any gradient step: random, slice, fold or regression
-    calibration_clips: int = 4  # random crops of training clips: channel statistics and the refit are taken from them
+    calibration_clips: int = 8  # random crops of training clips: channel statistics and the refit are taken from them
     calibration_frames: int = 9
     calibration_size: int = 96  # pixels, the side of a square crop
 
@@ -191,8 +191,24 @@ class PretrainConfig:
     threads: int | None = None
 
 
+@dataclass
+class SearchConfig(Config):
+    """One search for plans: a run's settings, and what may become of each stage."""
+
+    target_speedup: float = 6.0  # over the teacher, on the device at hand
+    operators: list[str] = field(default_factory=list)
+    fractions: list[float] = field(default_factory=list)  # of the teacher's widths that a stage may keep
+    multiple: int = 8  # widths are rounded to it
+    judge_clips: int = 4  # crops of training clips on which choices are judged, besides those that calibrate
+    name: str = "searched"  # of the plan file, in `out`
+    out: str = "conf/plan"
+    study_out: str = "ablations"  # folder of the study of the whole Pareto set, under the same name
+    study_points: int = 8  # at most so many plans in it
+
+
 def register() -> None:
     """Put the schemas where Hydra finds them, under the names that the primary configs begin with."""
     store: Any = ConfigStore.instance()
     store.store(name="config_schema", node=Config)
     store.store(name="pretrain_schema", node=PretrainConfig)
+    store.store(name="search_schema", node=SearchConfig)

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from bench.memory import peak_increase_bytes
 from bench.records import measurement
+from bench.spec import Timing
 from bench.tasks.base import TASKS, Row, Workbench
 from bench.timing import TimingPlan, interleaved
-from flash_vaed import Decoder
+from flash_vaed import Decoder, DecoderSpec
 from flash_vaed.cost import DecoderCost, PartCost, decoder_cost
 
 FIRST_FRAME_PLAN = TimingPlan(warmup_s=0.0, min_blocks=3, max_blocks=10, max_seconds=1.0)
@@ -34,10 +35,14 @@ def profile(bench: Workbench) -> Iterator[Row]:
 
 def timed_latents(bench: Workbench) -> Tensor:
     """The latents that are timed: one clip of `timing.frames` x `timing.height` x `timing.width`."""
-    decoder, timing = bench.teacher.decoder.spec, bench.spec.timing
+    return noise_latents(bench.teacher.decoder.spec, bench.spec.timing).to(bench.device, bench.dtype)
+
+
+def noise_latents(decoder: DecoderSpec, timing: Timing) -> Tensor:
+    """Raw latents (1, C, t, h, w) of a clip of the timed shape: noise of the spread that real ones have."""
     shape = (1, decoder.latents.channels, *decoder.latent_shape(timing.frames, timing.height, timing.width))
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    return decoder.latents.denormalize(noise).to(bench.device, bench.dtype)
+    return decoder.latents.denormalize(noise)
 
 
 def arms_of(bench: Workbench) -> dict[str, Decoder]:

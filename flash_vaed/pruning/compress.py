@@ -39,12 +39,16 @@ class Compressed:
 
 
 def compress(
-    teacher: Decoder, plan: CompressionPlan, latents: Sequence[Tensor], statistics: Statistics | None = None
+    teacher: Decoder,
+    plan: CompressionPlan,
+    latents: Sequence[Tensor],
+    statistics: Statistics | None = None,
+    compensate: bool = True,
 ) -> Compressed:
     """Build the student that `plan` asks for, ready to be distilled.
 
     latents: raw calibration latents, each (N, C, t, h, w); sizes may differ. statistics: from `calibrate`, if already
-    at hand. With a plan that changes nothing the student equals the teacher bit for bit.
+    at hand. compensate: refit what lies behind a change too, although it could stay as it is. With a plan that changes nothing the student equals the teacher bit for bit.
     """
     spec = student_spec(teacher.spec, plan)
     theirs, ours = anatomy(teacher), anatomy(on_meta(spec))
@@ -58,7 +62,7 @@ def compress(
         if plan.start != "random" or not step.changed:
             step.kind.cut(step.layer, step.original, step.cut)
     if plan.start == "regression" and spec != teacher.spec:
-        refit(steps, teacher, latents, plan.seed)
+        refit(steps, latents, plan.seed, compensate)
     return Compressed(student.eval(), kept)
 
 

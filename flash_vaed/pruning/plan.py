@@ -92,6 +92,14 @@ def student_spec(teacher: DecoderSpec, plan: CompressionPlan) -> DecoderSpec:
 
     Where a plan cannot be built from this teacher the `ValueError` names the stage.
     """
+    spec = drafted_spec(teacher, plan)
+    if spec != teacher:
+        _check_surgery(teacher, spec)
+    return spec
+
+
+def drafted_spec(teacher: DecoderSpec, plan: CompressionPlan) -> DecoderSpec:
+    """As `student_spec`, without the look at the layers that says whether surgery can make it: quick."""
     unknown = set(plan.stages) - set(teacher.stages)
     if unknown:
         raise ValueError(f"the plan edits stage {sorted(unknown)}; this decoder has {', '.join(teacher.stages)}")
@@ -99,13 +107,8 @@ def student_spec(teacher: DecoderSpec, plan: CompressionPlan) -> DecoderSpec:
     for name, width in widths.items():
         if width > teacher.stages[name].channels:
             raise ValueError(f"stage {name} has {teacher.stages[name].channels} channels, so it cannot keep {width}")
-    spec = dataclasses.replace(
-        teacher,
-        stages=FrozenMapping({name: _student_stage(teacher, name, plan, widths) for name in teacher.stages}),
-    )
-    if spec != teacher:
-        _check_surgery(teacher, spec, widths)
-    return spec
+    stages = {name: _student_stage(teacher, name, plan, widths) for name in teacher.stages}
+    return dataclasses.replace(teacher, stages=FrozenMapping(stages))
 
 
 def _student_stage(teacher: DecoderSpec, name: str, plan: CompressionPlan, widths: Mapping[str, int]) -> StagePlan:
@@ -121,7 +124,7 @@ def _student_stage(teacher: DecoderSpec, name: str, plan: CompressionPlan, width
     return dataclasses.replace(stage, operator=operator, channels=widths[name], out_channels=out, shortcut=shortcut)
 
 
-def _check_surgery(teacher: DecoderSpec, student: DecoderSpec, widths: Mapping[str, int]) -> None:
+def _check_surgery(teacher: DecoderSpec, student: DecoderSpec) -> None:
     """Both decoders consist of the same layers, none of them narrower than it can be; else a `ValueError`."""
     theirs, ours = on_meta(teacher), on_meta(student)
     before, after = anatomy(theirs), anatomy(ours)
@@ -131,13 +134,13 @@ def _check_surgery(teacher: DecoderSpec, student: DecoderSpec, widths: Mapping[s
             f"stage {path.split('.')[1]} has no projection of its own: it and the stage before it keep the same width"
         )
     for path in sorted(theirs_only):
-        raise ValueError(_fall_together(path.split(".")[1], widths))
+        raise ValueError(_fall_together(path.split(".")[1], student))
     for layer, place, new in zip(after.layers, walk(theirs), walk(ours), strict=True):
         kind, stage = place.kind, layer.path.split(".")[1] if "." in layer.path else ""
         if not kind.prunable and kind.width(new.module) < kind.width(place.module):
             raise ValueError(f"stage {stage} has attention, whose heads need every channel; keep its width")
         if kind.ties(new.module) and not kind.ties(place.module):
-            raise ValueError(_fall_together(stage, widths))
+            raise ValueError(_fall_together(stage, student))
         if kind.ties(new.module) and kind.width(new.module) != after.sites[layer.writes].channels:
             raise ValueError(f"stage {stage} shares its channels with the stage before it; narrow both or neither")
 
@@ -146,10 +149,8 @@ def _paths(found: Anatomy) -> set[str]:
     return {layer.path for layer in found.layers}
 
 
-def _fall_together(stage: str, widths: Mapping[str, int]) -> str:
-    return (
-        f"{widths[stage]} channels do not do for stage {stage}: the two widths it projects between would fall together"
-    )
+def _fall_together(stage: str, student: DecoderSpec) -> str:
+    return f"{student.stages[stage].channels} channels do not do for stage {stage}: the two widths it projects between would fall together"
 
 
 def on_meta(spec: DecoderSpec) -> Decoder:

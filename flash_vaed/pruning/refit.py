@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from flash_vaed.decoder import Decoder
 from flash_vaed.pruning.layers import Clip, Cut, LayerKind
 from flash_vaed.pruning.regression import Sampler
 
@@ -37,18 +36,21 @@ class Step:
 
 
 @torch.no_grad()
-def refit(steps: Sequence[Step], teacher: Decoder, latents: Sequence[Tensor], seed: int = 0) -> None:
-    """Refit, in place, every layer that differs from the teacher's or gets something else than the teacher's does."""
+def refit(steps: Sequence[Step], latents: Sequence[Tensor], seed: int = 0, compensate: bool = True) -> None:
+    """Refit, in place, every layer that differs from the teacher's; with `compensate`, each that gets something else
+    than the teacher's does, too.
+    """
     sample = Sampler(len(latents), seed)
     clips = [Clip(z, z) for z in latents]
     for step in steps:
         unmoved = all(clip.x is clip.x_teacher or torch.equal(clip.x, clip.x_teacher) for clip in clips)
-        if unmoved and _same(step.layer, step.original):
+        same = _same(step.layer, step.original)
+        if unmoved and same:
             for clip in clips:
                 clip.advance_together(step.original)
-        elif step.cut.reads:
+        elif step.cut.reads and (compensate or not same):
             step.kind.refit(step.layer, step.original, step.cut, clips, sample)
-        else:  # the entry: its rows are the teacher's
+        else:  # the entry, too: its rows are the teacher's
             for clip in clips:
                 clip.advance(step.layer, step.original)
 

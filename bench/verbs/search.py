@@ -1,0 +1,85 @@
+"""Search the best operator and width for every stage under a time budget, on the device at hand.
+
+  python -m bench search target_speedup=6                  writes conf/plan/searched.yaml and ablations/searched.yaml
+  python -m bench search target_speedup=4 name=searched-4  another budget, another name
+  python -m bench search operators=[conv3d,conv2d] fractions=[1,0.5,0.25]
+The plan runs like any other: python -m bench run plan=searched; the whole Pareto set: python -m bench multirun
+ablations=searched. Interrupted, the same command goes on; repeated on the same kind of machine it finds the same plan.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+from tqdm import tqdm
+
+from bench import schema
+from bench.arguments import parse_overrides
+from bench.cache import Cache
+from bench.config import compose, to_config, to_run_spec
+from bench.device import detect
+from bench.pin import pin
+from bench.prepare import calibration_key, calibration_latents, statistics_of
+from bench.search.candidates import SearchSpace
+from bench.search.report import plan_yaml, study_yaml, table
+from bench.search.search import search
+from bench.search.solve import fastest_enough
+from bench.tasks.profile import noise_latents
+from flash_vaed import load_teacher
+from flash_vaed.operators import OPERATORS
+
+
+def main(argv: list[str]) -> int:
+    given = parse_overrides("search", __doc__, argv)
+    composed = compose(given.overrides, "search")
+    if given.show:
+        print(OmegaConf.to_yaml(composed))
+        return 0
+    config = to_config(composed, schema.SearchConfig)
+    space, spec = _space(config), pin(to_run_spec(config))
+    device = detect(config.device.kind, config.device.threads)
+    torch.set_num_threads(device.facts["threads"])
+    with tqdm(bar_format="{desc} [{elapsed}]", leave=False, mininterval=1) as status:
+        cache = Cache(config.paths.cache, lambda line: print(line, file=sys.stderr))
+        teacher = load_teacher(spec.teacher.path)
+        status.set_description_str("calibrating")
+        latents = calibration_latents(spec, teacher, {}, config.judge_clips)
+        fit, judge = latents[: -config.judge_clips], latents[-config.judge_clips :]
+        statistics = statistics_of(spec, teacher, fit, cache)
+        timed = noise_latents(teacher.decoder.spec, spec.timing).to(device.kind, getattr(torch, spec.runtime.dtype))
+        key = {**calibration_key(spec), "judge_clips": config.judge_clips}
+        found = search(
+            teacher.decoder, statistics, fit, judge, timed, space, cache, key, device.device_id,
+            status.set_description_str,
+        )  # fmt: skip
+    chosen = fastest_enough(found.plans, found.teacher_s / config.target_speedup)
+    command = "python -m bench search " + " ".join(argv)
+    _write(Path(config.out) / f"{config.name}.yaml", plan_yaml(config.name, chosen, found, command))
+    _write(Path(config.study_out) / f"{config.name}.yaml", study_yaml(config.name, found, config.study_points, command))
+    print(table(found, chosen))
+    print(f"\nplan: {config.out}/{config.name}.yaml   run it: python -m bench run plan={config.name}")
+    print(f"whole set: python -m bench multirun ablations={config.name}")
+    return 0
+
+
+def _space(config: schema.SearchConfig) -> SearchSpace:
+    """What may become of each stage; a one-line `ValueError` for what cannot be meant."""
+    for operator in config.operators:
+        OPERATORS.get(operator)
+    if not config.target_speedup > 0:
+        raise ValueError(
+            f"target_speedup is how many times faster than the teacher, above 0; not {config.target_speedup}"
+        )
+    if config.multiple < 1 or config.judge_clips < 1 or config.study_points < 1:
+        raise ValueError("multiple, judge_clips and study_points are at least 1")
+    if not config.fractions or not all(0 < fraction <= 1 for fraction in config.fractions):
+        raise ValueError(f"fractions are shares of a stage's width, above 0 and at most 1, not {config.fractions}")
+    return SearchSpace(tuple(config.operators), tuple(config.fractions), config.multiple)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
