@@ -92,7 +92,7 @@ def _compressed(
     def build() -> Artefact:
         latents = calibration_latents(spec, teacher, skipped)
         say("calibrating")
-        statistics = statistics_of(spec, teacher, latents, cache)
+        statistics = statistics_of(spec, teacher, lambda: latents, cache)
         say("compressing")
         made = compress(teacher.decoder, plan, latents, statistics)
         kept = {name: dataclasses.asdict(kept) for name, kept in made.kept.items()}
@@ -105,11 +105,11 @@ def _compressed(
     return Compressed(_decoder(stored), {name: Kept(**kept) for name, kept in document["kept"].items()})
 
 
-def statistics_of(spec: RunSpec, teacher: Teacher, latents: list[Tensor], cache: Cache) -> Statistics:
+def statistics_of(spec: RunSpec, teacher: Teacher, latents: Callable[[], list[Tensor]], cache: Cache) -> Statistics:
     """Channel statistics of the teacher: the same for every plan, ratio and criterion."""
 
     def build() -> Artefact:
-        return Artefact(calibrate(teacher.decoder, latents, seed=CALIBRATION_SEED).to_tensors())
+        return Artefact(calibrate(teacher.decoder, latents(), seed=CALIBRATION_SEED).to_tensors())
 
     return Statistics.from_tensors(cache.fetch("statistics", calibration_key(spec), build).tensors)
 

@@ -17,7 +17,7 @@ from bench.evaluation import evaluation_set
 from bench.isolate import Emit
 from bench.job import Job
 from bench.placement import placed
-from bench.prepare import make_student
+from bench.prepare import calibration_latents, make_student, statistics_of
 from bench.records import measurement
 from bench.tasks import TASKS, Workbench
 from bench.tasks.base import Row
@@ -59,6 +59,7 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
         student=(student := placed(students.trained, device, dtype)),
         untrained=student if students.untrained is students.trained else placed(students.untrained, device, dtype),
         evaluation=lambda: evaluation_set(spec, teacher, device, cache, say),
+        statistics=lambda: statistics_of(spec, teacher, lambda: calibration_latents(spec, teacher, {}), cache),
         say=say,
     )
     rows = list(TASKS.get(spec.task)(bench))

@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.evaluation import EvaluationSet
 from bench.spec import RunSpec
 from flash_vaed import Decoder, Teacher
+from flash_vaed.pruning import Statistics
 from flash_vaed.registry import Registry
 
 Row = dict[str, Any]
@@ -21,7 +22,8 @@ Row = dict[str, Any]
 class Workbench:
     """Everything a task may need. All decoders are on `device`, in the run's dtype; `say` shows one line of progress.
 
-    untrained: the student before distillation, the same object as `student` where nothing was trained.
+    untrained: the student before distillation, the same object as `student` where nothing was trained. evaluation,
+    statistics: the judged clips, and the calibrated teacher; made or read from the cache when asked for.
     """
 
     run_id: str
@@ -32,6 +34,7 @@ class Workbench:
     student: Decoder
     untrained: Decoder
     evaluation: Callable[[], EvaluationSet]
+    statistics: Callable[[], Statistics]
     say: Callable[[str], None]
 
     @property

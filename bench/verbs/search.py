@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
         status.set_description_str("calibrating")
         latents = calibration_latents(spec, teacher, {}, config.judge_clips)
         fit, judge = latents[: -config.judge_clips], latents[-config.judge_clips :]
-        statistics = statistics_of(spec, teacher, fit, cache)
+        statistics = statistics_of(spec, teacher, lambda: fit, cache)
         timed = noise_latents(teacher.decoder.spec, spec.timing).to(device.kind, getattr(torch, spec.runtime.dtype))
         key = {**calibration_key(spec), "judge_clips": config.judge_clips}
         found = search(

@@ -48,7 +48,8 @@ def compress(
     """Build the student that `plan` asks for, ready to be distilled.
 
     latents: raw calibration latents, each (N, C, t, h, w); sizes may differ. statistics: from `calibrate`, if already
-    at hand. compensate: refit what lies behind a change too, although it could stay as it is. With a plan that changes nothing the student equals the teacher bit for bit.
+    at hand. compensate: refit what lies behind a change too, although it could stay as it is. With a plan that changes
+    nothing the student equals the teacher bit for bit.
     """
     spec = student_spec(teacher.spec, plan)
     theirs, ours = anatomy(teacher), anatomy(on_meta(spec))

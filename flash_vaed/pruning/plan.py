@@ -150,7 +150,8 @@ def _paths(found: Anatomy) -> set[str]:
 
 
 def _fall_together(stage: str, student: DecoderSpec) -> str:
-    return f"{student.stages[stage].channels} channels do not do for stage {stage}: the two widths it projects between would fall together"
+    width = student.stages[stage].channels
+    return f"{width} channels do not do for stage {stage}: the two widths it projects between would fall together"
 
 
 def on_meta(spec: DecoderSpec) -> Decoder:

@@ -24,13 +24,18 @@ def reconstruction_r2(covariance_CC: Tensor, kept: list[int], ridge: float = 1e-
     return float(explained / torch.trace(covariance).clamp_min(1e-300))
 
 
-def pca_bound(covariance_CC: Tensor, width: int) -> float:
-    """Share of the total variance that the best subspace of `width` dimensions explains.
+def pca_curve(covariance_CC: Tensor) -> Tensor:
+    """Share of the total variance that the best subspace of 1, 2, ... C dimensions explains: (C,), float64.
 
-    No `width` channels can rebuild more: their linear maps form one such subspace (Eckart and Young 1936).
+    No k channels can rebuild more: their linear maps form a subspace of k dimensions (Eckart and Young 1936).
     """
-    spectrum = torch.linalg.eigvalsh(covariance_CC.double()).clamp_min(0)
-    return float(spectrum[len(spectrum) - width :].sum() / spectrum.sum().clamp_min(1e-300))
+    spectrum = torch.linalg.eigvalsh(covariance_CC.double()).clamp_min(0).flip(0)
+    return spectrum.cumsum(0) / spectrum.sum().clamp_min(1e-300)
+
+
+def pca_bound(covariance_CC: Tensor, width: int) -> float:
+    """The value of `pca_curve` at one width."""
+    return float(pca_curve(covariance_CC)[width - 1])
 
 
 def r2_curve(covariance_CC: Tensor, order: list[int]) -> Tensor:

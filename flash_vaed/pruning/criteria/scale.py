@@ -1,4 +1,4 @@
-"""Keep the channels that norms amplify most (Network Slimming, Liu et al. 2017, arXiv 1708.06519; batch norms there)."""
+"""Keep the channels that norms amplify most (Network Slimming, Liu et al. 2017, arXiv 1708.06519)."""
 
 from __future__ import annotations
 
