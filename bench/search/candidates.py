@@ -27,9 +27,8 @@ class SearchSpace:
 
     def widths(self, channels: int) -> list[int]:
         """Widths of a stage that has `channels`, widest first."""
-        rounded = (
-            max(self.multiple, round(channels * share / self.multiple) * self.multiple) for share in self.fractions
-        )
+        steps = (int(channels * fraction / self.multiple + 0.5) for fraction in self.fractions)
+        rounded = [max(1, step) * self.multiple for step in steps]
         return sorted({channels, *(width for width in rounded if width < channels)}, reverse=True)
 
 
