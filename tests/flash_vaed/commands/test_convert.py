@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from flash_vaed import load_decoder, save_decoder
 from flash_vaed.__main__ import main
-from flash_vaed.commands import convert
+from flash_vaed.commands import _folder
 from tests.flash_vaed.examples import random_decoder, random_latents, tiny_spec
 
 
@@ -47,6 +47,6 @@ def test_a_failed_write_leaves_nothing(folder, tmp_path, monkeypatch):
         save_decoder(decoder, place, dtype)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(convert, "save_decoder", full)
+    monkeypatch.setattr(_folder, "save_decoder", full)
     assert main(["convert", str(folder / "teacher"), str(tmp_path / "out")]) == 2
     assert os.listdir(tmp_path) == []

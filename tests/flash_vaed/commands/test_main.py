@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def test_the_five_commands_are_listed(capsys):
-    assert set(COMMANDS) == {"convert", "decode", "encode", "info", "reconstruct"}
+def test_all_commands_are_listed(capsys):
+    assert set(COMMANDS) == {"compress", "convert", "decode", "encode", "info", "reconstruct"}
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
     assert all(f"  {command} " in said for command in COMMANDS)
