@@ -16,11 +16,13 @@ from flash_vaed.pruning.statistics import Statistics, pooled
 
 @dataclass(frozen=True)
 class Kept:
-    """What stays of one site: `channels` of the teacher, ascending. r2: the share of the site's variance that a linear
-    map of them rebuilds. bound: the most that any linear map of as many numbers could (PCA).
+    """What stays of one site: `channels` of the teacher's `of`, ascending.
+
+    r2: the share of the site's variance that a linear map of them rebuilds. bound: the most that any linear map of as many numbers could (PCA).
     """
 
     channels: list[int]
+    of: int
     r2: float = 1.0
     bound: float = 1.0
 
@@ -35,12 +37,13 @@ def choose(
     kept = {}
     for site in ours.sites.values():
         if site.channels == widths[site.taps[0]]:
-            kept[site.name] = Kept(list(range(site.channels)))
+            kept[site.name] = Kept(list(range(site.channels)), site.channels)
             continue
         found = evidence(site, plan.scaling, plan.weighting, generator)
         channels = sorted(CRITERIA.get(plan.criterion)(found)[: site.channels])
         covariance = found.moments.covariance
-        kept[site.name] = Kept(channels, reconstruction_r2(covariance, channels), pca_bound(covariance, len(channels)))
+        r2, bound = reconstruction_r2(covariance, channels), pca_bound(covariance, len(channels))
+        kept[site.name] = Kept(channels, widths[site.taps[0]], r2, bound)
     return kept
 
 

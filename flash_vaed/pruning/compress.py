@@ -35,7 +35,7 @@ class Compressed:
 
     def narrowed(self) -> dict[str, Kept]:
         """The sites that lost channels."""
-        return {name: kept for name, kept in self.kept.items() if kept.channels != list(range(len(kept.channels)))}
+        return {name: kept for name, kept in self.kept.items() if len(kept.channels) < kept.of}
 
 
 def compress(

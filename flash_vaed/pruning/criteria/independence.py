@@ -16,6 +16,7 @@ from flash_vaed.pruning.criteria.views import View, views_of
 
 RUNGS = (0.125, 0.25, 0.5)  # shares of the channels at which the choice is refined
 WORTH = 1e-3  # an exchange has to lower the error by this share
+ALIKE = 1e-6  # gains that differ by a smaller share are ties: of copies, the one that is itself needed most is kept
 NOTHING_LEFT = 1e-10  # of a channel's variance: what is below is rebuilt exactly
 
 
@@ -45,6 +46,7 @@ class Selection:
     def __init__(self, views: list[View]) -> None:
         self.views, self.kept = views, list[int]()
         self.residuals = [view.covariance.clone() for view in views]
+        self.own = sum(view.covariance.diagonal() * view.metric.diagonal() for view in views)
         self.floors = [view.covariance.diagonal() * NOTHING_LEFT for view in views]
 
     def error(self) -> float:
@@ -113,10 +115,10 @@ def _take(selection: Selection, width: int) -> None:
     """Add the best channel until `width` are kept, or nothing is left to explain."""
     while len(selection.kept) < width:
         gains = selection.gains()
-        best = int(gains.argmax())
-        if gains[best] == -torch.inf:
+        if gains.max() == -torch.inf:
             return
-        selection.add(best)
+        alike = gains >= gains.max() * (1 - ALIKE)
+        selection.add(int(torch.where(alike, selection.own, -torch.inf).argmax()))
 
 
 def _exchange(selection: Selection, settled: int) -> None:

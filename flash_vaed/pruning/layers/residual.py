@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flash_vaed.operators import Operator
 from flash_vaed.operators.base import Index, at
 from flash_vaed.pruning.layers.base import LAYERS, Clip, Cut, LayerKind, Read, rebuilt
 from flash_vaed.pruning.regression import Regression, fit_gain, solve
@@ -95,16 +96,28 @@ def _solve_end(block: Any, pairs: list[tuple[Clip, _Lesson]]) -> None:
         )
         solve(block.conv2, rest)
         return
-    theta = block.conv2.theta()
-    G, split, _ = theta.shape
-    around = linear.weight.detach().flatten(1).view(G, -1, linear.weight.shape[1]).transpose(1, 2)
-    regression = Regression(torch.cat([theta, around], dim=1))
-    for clip, taught in pairs:
-        columns = block.conv2.columns(_behind(block, clip.x), taught.positions)
-        through = at(_through(block.shortcut, clip.x), taught.positions).expand(G, -1, -1)
-        regression.add(torch.cat([columns, through], dim=2), taught.out)
+    samples = (
+        (_behind(block, clip.x), _through(block.shortcut, clip.x), taught.positions, taught.out)
+        for clip, taught in pairs
+    )
+    solve_with_projection(block.conv2, linear, samples)
+
+
+def solve_with_projection(
+    operator: Operator, linear: Any, samples: Iterable[tuple[Tensor, Tensor, Index, Tensor]]
+) -> None:
+    """Solve a convolution and the 1x1x1 one beside it for the sum of both; the bias goes to the first.
+
+    samples: per clip what reaches the first, what reaches the second, positions, targets (P, O) there.
+    """
+    G, split, _ = operator.theta().shape
+    around = linear.weight.detach().flatten(1).unflatten(0, (G, -1)).transpose(1, 2)
+    regression = Regression(torch.cat([operator.theta(), around], dim=1))
+    for x_NCTHW, beside_NCTHW, index, target_PO in samples:
+        through = at(beside_NCTHW, index).expand(G, -1, -1)
+        regression.add(torch.cat([operator.columns(x_NCTHW, index), through], dim=2), target_PO)
     theta, bias = regression.solve()
-    block.conv2.write(theta[:, :split], bias)
+    operator.write(theta[:, :split], bias)
     linear.weight.copy_(theta[:, split:].transpose(1, 2).reshape(linear.weight.shape))
     linear.bias.zero_()
 

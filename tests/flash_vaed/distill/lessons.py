@@ -39,9 +39,9 @@ def own_teacher(seed: int = 0) -> tuple[Teacher, OwnVideo]:
 
 
 def small_student(
-    teacher: Teacher, edits: dict[str, StageEdit] | None = None, ratio: float = 0.5, refit: bool = False
+    teacher: Teacher, edits: dict[str, StageEdit] | None = None, ratio: float = 0.5, start: str = "fold"
 ) -> Compressed:
     """A student of the last two stages, per frame and half as wide unless told otherwise, merely sliced."""
     chosen = edits or {"up2": StageEdit("conv2d", True), "up3": StageEdit("conv2d", True)}
     latents = [random_latents(3, 3, 3, seed=50)]
-    return compress(teacher.decoder, CompressionPlan(FrozenMapping(chosen), ratio, refit=refit), latents)
+    return compress(teacher.decoder, CompressionPlan(FrozenMapping(chosen), ratio, start=start), latents)

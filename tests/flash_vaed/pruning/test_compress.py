@@ -13,7 +13,7 @@ from flash_vaed import CompressionPlan, Decoder, StageEdit, compress, load_decod
 from flash_vaed.cost import decoder_cost
 from flash_vaed.operators import OPERATORS
 from flash_vaed.pruning import CRITERIA, calibrate
-from flash_vaed.pruning.sites import sites
+from flash_vaed.pruning.anatomy import anatomy
 from flash_vaed.spec import FrozenMapping
 from tests.flash_vaed.examples import psnr, random_decoder, random_latents, tiny_spec
 
@@ -43,8 +43,10 @@ def test_all_channels_and_the_teachers_operators_are_the_teacher_bit_for_bit(
     assert all(torch.equal(value, theirs[name]) for name, value in made.decoder.state_dict().items())
     z = random_latents(3)
     assert torch.equal(made.decoder.decode(z), teacher.decode(z))
-    assert made.r2 == {}
-    assert made.kept == {name: list(range(site.channels)) for name, site in sites(teacher.spec).items()}
+    assert made.narrowed() == {}
+    assert {name: kept.channels for name, kept in made.kept.items()} == {
+        name: list(range(site.channels)) for name, site in anatomy(teacher).sites.items()
+    }
 
 
 # --- redundant channels
@@ -63,18 +65,18 @@ def with_dead_channels(decoder: Decoder, dead: dict[str, list[int]]) -> Decoder:
     return decoder
 
 
-@pytest.mark.parametrize("refit", [False, True])
-def test_removing_dead_channels_changes_nothing_but_rounding(calibration_latents, refit):
+@pytest.mark.parametrize("start", ["fold", "regression"])
+def test_removing_dead_channels_changes_nothing_but_rounding(calibration_latents, start):
     dead = {"up2": [1, 5, 6, 14], "up3": [0, 7]}
     decoder = with_dead_channels(random_decoder(), dead)
-    made = compress(decoder, last_two(ratio=0.75, refit=refit), calibration_latents)
+    made = compress(decoder, last_two(ratio=0.75, start=start), calibration_latents)
     assert made.decoder.spec.stages["up2"].channels == 12
     for stage, channels in dead.items():
-        assert set(range(len(channels) * 4)) - set(made.kept[f"{stage}.stream"]) == set(channels)
-        assert made.kept[f"{stage}.blocks.0.inner"] == made.kept[f"{stage}.stream"]
+        assert set(range(len(channels) * 4)) - set(made.kept[f"{stage}.stream"].channels) == set(channels)
+        assert made.kept[f"{stage}.blocks.0.inner"].channels == made.kept[f"{stage}.stream"].channels
     z = random_latents(3, 3, 3)
     torch.testing.assert_close(made.decoder.decode(z), decoder.decode(z), atol=1e-4, rtol=0)
-    assert min(made.r2.values()) == pytest.approx(1, abs=1e-6)
+    assert min(kept.r2 for kept in made.narrowed().values()) == pytest.approx(1, abs=1e-6)
 
 
 def with_copies(decoder: Decoder) -> Decoder:
@@ -92,13 +94,13 @@ def with_copies(decoder: Decoder) -> Decoder:
     return decoder
 
 
-@pytest.mark.parametrize("refit", [False, True])
-def test_removing_exact_copies_changes_nothing_but_rounding(calibration_latents, refit):
+@pytest.mark.parametrize("start", ["fold", "regression"])
+def test_removing_exact_copies_changes_nothing_but_rounding(calibration_latents, start):
     decoder = with_copies(random_decoder())
     statistics = calibrate(decoder, calibration_latents)
-    made = compress(decoder, last_two(ratio=0.5, refit=refit), calibration_latents, statistics)
+    made = compress(decoder, last_two(ratio=0.5, start=start), calibration_latents, statistics)
     for stage, width in (("up2", 16), ("up3", 8)):
-        assert {channel % (width // 2) for channel in made.kept[f"{stage}.stream"]} == set(range(width // 2))
+        assert {channel % (width // 2) for channel in made.kept[f"{stage}.stream"].channels} == set(range(width // 2))
     z = random_latents(3, 3, 3)
     torch.testing.assert_close(made.decoder.decode(z), decoder.decode(z), atol=1e-4, rtol=0)
 
@@ -114,10 +116,10 @@ def test_exact_combinations_fold_into_the_layer_that_reads_them(calibration_late
         block.conv2.weight.zero_()
         block.conv2.bias.zero_()
     z = random_latents(3, 3, 3)
-    for refit in (False, True):
-        edits = plan({"up2": StageEdit(prune=True)}, ratio=0.75, refit=refit)
+    for start in ("fold", "regression"):
+        edits = plan({"up2": StageEdit(prune=True)}, ratio=0.75, start=start)
         made = compress(decoder, edits, calibration_latents)
-        assert made.r2["up2.stream"] == pytest.approx(1, abs=1e-5)
+        assert made.kept["up2.stream"].r2 == pytest.approx(1, abs=1e-5)
         torch.testing.assert_close(made.decoder.decode(z), decoder.decode(z), atol=2e-3, rtol=0)
         assert psnr(made.decoder.decode(z), decoder.decode(z)) > 70
 
@@ -149,23 +151,23 @@ def test_every_operator_and_pruning_builds_streams_and_is_stored(
 @pytest.mark.parametrize("prune", [(), ("up2",), ("up2", "up3"), PRUNABLE])
 def test_kept_channels_are_those_of_the_students_spec(teacher, calibration_latents, statistics, prune):
     edits = {name: StageEdit(None, name in prune) for name in prune}
-    made = compress(teacher, plan(edits, ratio=0.25, refit=False), calibration_latents, statistics)
-    ours, theirs = sites(made.decoder.spec), sites(teacher.spec)
-    assert {name: len(channels) for name, channels in made.kept.items()} == {n: s.channels for n, s in ours.items()}
-    for name, channels in made.kept.items():
+    made = compress(teacher, plan(edits, ratio=0.25, start="fold"), calibration_latents, statistics)
+    ours, theirs = anatomy(made.decoder).sites, anatomy(teacher).sites
+    assert {name: len(kept.channels) for name, kept in made.kept.items()} == {n: s.channels for n, s in ours.items()}
+    for name, channels in ((name, kept.channels) for name, kept in made.kept.items()):
         assert channels == sorted(set(channels))
         assert set(channels) <= set(range(theirs[name].channels))
     narrowed = {name for name in ours if ours[name].channels < theirs[name].channels}
-    assert set(made.r2) == narrowed
-    assert all(0 < r2 < 1 for r2 in made.r2.values())
+    assert set(made.narrowed()) == narrowed
+    assert all(0 < kept.r2 <= kept.bound < 1 for kept in made.narrowed().values())
 
 
 def test_smaller_ratios_cost_less_and_keep_nested_channels(teacher, calibration_latents, statistics):
     costs, kept = [], []
     for ratio in (1.0, 0.5, 0.25, 0.125):
-        made = compress(teacher, last_two(ratio=ratio, refit=False), calibration_latents, statistics)
+        made = compress(teacher, last_two(ratio=ratio, start="fold"), calibration_latents, statistics)
         costs.append(decoder_cost(made.decoder.spec, 9, 32, 32))
-        kept.append(set(made.kept["up2.stream"]))
+        kept.append(set(made.kept["up2.stream"].channels))
     for cost in ("macs_per_frame", "parameters", "state_bytes"):
         values = [getattr(c, cost) for c in costs]
         assert values == sorted(set(values), reverse=True), cost
@@ -178,7 +180,7 @@ def test_shortcuts_everywhere_can_be_compressed(calibration_latents):
     always = {name: dataclasses.replace(stage, shortcut="always") for name, stage in spec.stages.items()}
     decoder = random_decoder(spec.with_stages(**always))
     made = compress(decoder, last_two("conv2d", ratio=0.5), calibration_latents[:1])
-    assert made.kept["mid.in"] == list(range(32))
+    assert made.kept["mid.blocks.0.inner"].channels == list(range(32))
     assert made.decoder.decode(random_latents(2)).isfinite().all()
 
 
@@ -187,7 +189,7 @@ def test_only_a_dense_teacher_can_be_narrowed_or_swapped(calibration_latents, op
     spec = tiny_spec()
     stages = {name: dataclasses.replace(spec.stages[name], operator=operator) for name in ("up2", "up3")}
     decoder = random_decoder(spec.with_stages(**stages))
-    same = compress(decoder, plan({"mid": StageEdit("conv2d")}), calibration_latents[:1])
+    same = compress(decoder, plan({"mid": StageEdit("conv2d")}, start="fold"), calibration_latents[:1])
     ours, theirs = (d.stages["up3"].blocks[0].conv1 for d in (same.decoder, decoder))
     assert all(torch.equal(value, theirs.get_parameter(name)) for name, value in ours.named_parameters())
     with pytest.raises(ValueError, match=f"only a dense conv3d can be sliced or replaced, not {type(theirs).__name__}"):
@@ -217,7 +219,7 @@ def test_another_seed_draws_other_channels(teacher, calibration_latents, statist
     kept = {
         str(
             compress(
-                teacher, last_two(ratio=0.5, criterion="random", refit=False, seed=s), calibration_latents, statistics
+                teacher, last_two(ratio=0.5, criterion="random", start="fold", seed=s), calibration_latents, statistics
             ).kept
         )
         for s in range(4)
@@ -246,13 +248,13 @@ CHANGES = [pair for pair in itertools.product(OPERATORS, [1.0, 0.5]) if pair != 
 
 
 @pytest.mark.parametrize(("operator", "ratio"), CHANGES)
-def test_refit_beats_no_refit(teacher, calibration_latents, statistics, operator, ratio):
+def test_regression_beats_folding(teacher, calibration_latents, statistics, operator, ratio):
     with_refit, without = (
         quality(
-            compress(teacher, last_two(operator, ratio=ratio, refit=refit), calibration_latents, statistics).decoder,
+            compress(teacher, last_two(operator, ratio=ratio, start=start), calibration_latents, statistics).decoder,
             teacher,
         )
-        for refit in (True, False)
+        for start in ("regression", "fold")
     )
     assert with_refit > without + 0.5
 
@@ -308,9 +310,9 @@ def test_independence_rebuilds_more_than_lots_do(calibration_latents):
     statistics = calibrate(decoder, calibration_latents)
 
     def mean_r2(criterion: str, seed: int = 0) -> float:
-        settings = {"ratio": 0.25, "criterion": criterion, "refit": False, "seed": seed}
+        settings = {"ratio": 0.25, "criterion": criterion, "start": "fold", "seed": seed}
         made = compress(decoder, last_two(**settings), calibration_latents, statistics)
-        return sum(made.r2.values()) / len(made.r2)
+        return sum(kept.r2 for kept in made.kept.values()) / len(made.kept)
 
     lots: Tensor = torch.tensor([mean_r2("random", seed) for seed in range(5)])
     assert mean_r2("independence") > lots.max()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
 import torch
 from torch import Tensor
 
 from flash_vaed.pruning import CRITERIA
-from flash_vaed.pruning.criteria import Evidence
-from flash_vaed.pruning.criteria.independence import greedy_order
-from flash_vaed.pruning.reconstruction import reconstruction, reconstruction_r2
+from flash_vaed.pruning.criteria import Evidence, Reader
+from flash_vaed.pruning.criteria.independence import Selection, ranking
+from flash_vaed.pruning.criteria.views import View
+from flash_vaed.pruning.reconstruction import pca_bound, r2_curve, reconstruction, reconstruction_r2
 from flash_vaed.pruning.statistics import Moments
 
 
@@ -21,9 +24,25 @@ def correlated(channels: int = 24, factors: int = 6, noise: float = 0.05, seed: 
     return mix @ mix.T + noise * torch.eye(channels, dtype=torch.float64)
 
 
-def evidence(covariance: Tensor, scaling: str = "total", seed: int = 0, producers: tuple[Tensor, ...] = ()) -> Evidence:
-    moments = Moments(torch.zeros(len(covariance), dtype=torch.float64), covariance)
-    return Evidence(moments, producers, scaling, torch.Generator().manual_seed(seed))
+def evidence(
+    covariance: Tensor, scaling: str = "total", seed: int = 0, producers: tuple[Tensor, ...] = (),
+    weighting: str = "none", sensitivity: Tensor | None = None, readers: tuple[Reader, ...] = (),
+    gains: tuple[Tensor, ...] | None = None,
+) -> Evidence:  # fmt: skip
+    channels = len(covariance)
+    moments = Moments(torch.zeros(channels, dtype=torch.float64), covariance, sensitivity)
+    known = (torch.linspace(1, 2, channels),) if gains is None else gains
+    generator = torch.Generator().manual_seed(seed)
+    return Evidence(moments, (moments,), producers, readers, known, scaling, weighting, generator)
+
+
+def greedy_order(covariance: Tensor) -> list[int]:
+    """Greedy selection alone, without exchanges."""
+    return ranking([plain(covariance)], covariance.diagonal(), rungs=())
+
+
+def plain(covariance: Tensor) -> View:
+    return View(covariance, torch.eye(len(covariance), dtype=torch.float64))
 
 
 def kernels(channels: int = 24) -> tuple[Tensor, ...]:
@@ -91,7 +110,8 @@ def test_an_exact_combination_and_a_dead_channel_come_last():
     mix = torch.eye(8, 6, dtype=torch.float64)
     mix[6] = torch.tensor([0.5, -1, 2, 0, 0, 1])  # channel 6: of four others; channel 7: always zero
     mix[[3, 7]] = mix[[7, 3]]  # the dead one is channel 3
-    order = greedy_order(mix @ source @ mix.T)
+    covariance = mix @ source @ mix.T
+    order = CRITERIA.get("independence")(evidence(covariance))
     assert order[-1] == 3
     assert reconstruction_r2(mix @ source @ mix.T, order[:6]) == pytest.approx(1, abs=1e-4)
     assert torch.linalg.matrix_rank(mix[order[:6]]) == 6
@@ -144,3 +164,108 @@ def test_reconstruction_is_the_least_squares_map():
     torch.testing.assert_close(reconstruction(x.T.cov(correction=0), kept, ridge=1e-12), best, atol=1e-6, rtol=1e-6)
     missed = (x - x[:, kept] @ best).square().sum() / x.square().sum()
     assert reconstruction_r2(x.T.cov(correction=0), kept) == pytest.approx(1 - missed.item(), abs=1e-4)
+
+
+# --- exchanges
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_exchanges_never_lose_at_a_rung_and_keep_the_order_nested(seed):
+    covariance = correlated(24, 10, noise=0.02, seed=seed)
+    order = ranking([plain(covariance)], covariance.diagonal())
+    greedy = greedy_order(covariance)
+    assert sorted(order) == list(range(24))
+    first = 3  # an eighth: the first rung starts from nothing, like greedy selection
+    assert reconstruction_r2(covariance, order[:first], 0) >= reconstruction_r2(covariance, greedy[:first], 0) - 1e-9
+
+
+def test_an_exchange_mends_a_greedy_mistake():
+    """Channel 0 is the best single one, but a and b together rebuild it, and the rest, better than any pair with it."""
+    generator = torch.Generator().manual_seed(0)
+    gains = []
+    for _ in range(40):
+        mix = torch.randn(16, 3, generator=generator, dtype=torch.float64)
+        covariance = mix @ mix.T + 0.01 * torch.eye(16, dtype=torch.float64)
+        exchanged, greedy = ranking([plain(covariance)], covariance.diagonal())[:2], greedy_order(covariance)[:2]
+        gains.append(reconstruction_r2(covariance, exchanged, 0) - reconstruction_r2(covariance, greedy, 0))
+    assert min(gains) > -1e-9
+    assert max(gains) > 0.01
+
+
+def test_the_gain_of_an_exchange_is_what_it_takes_off_the_error():
+    covariance = correlated(10, 5, seed=3)
+    metric = correlated(10, 4, seed=8)
+    selection = Selection([View(covariance, metric)])
+    for channel in (1, 4, 7):
+        selection.add(channel)
+    drops, before = selection.exchanges(settled=1), selection.error()
+    for position in (1, 2):
+        for channel in (0, 2, 9):
+            other = Selection([View(covariance, metric)])
+            for one in [c for i, c in enumerate((1, 4, 7)) if i != position] + [channel]:
+                other.add(one)
+            assert drops[position - 1, channel].item() == pytest.approx(before - other.error(), rel=1e-6, abs=1e-9)
+
+
+# --- whose error counts
+
+
+def test_output_weighting_keeps_what_the_frames_depend_on_however_quiet():
+    covariance = torch.diag(torch.tensor([100.0, 50, 1, 25], dtype=torch.float64))
+    sensitivity = torch.diag(torch.tensor([1e-4, 1e-4, 10, 1e-4], dtype=torch.float64))
+    plain_order, weighted = (
+        CRITERIA.get("independence")(evidence(covariance, weighting=weighting, sensitivity=sensitivity))
+        for weighting in ("none", "output")
+    )
+    assert plain_order == [0, 1, 3, 2]
+    assert weighted == [2, 0, 1, 3]
+
+
+def test_next_weighting_keeps_what_the_next_kernel_reads():
+    covariance = torch.diag(torch.tensor([4.0, 3, 2, 1], dtype=torch.float64))
+    kernel = torch.tensor([[0.0, 0.0, 0.1, 5.0], [0.0, 0.1, 0.0, -5.0]])
+    reader = Reader(Moments(torch.zeros(4, dtype=torch.float64), covariance), kernel)
+    assert CRITERIA.get("independence")(evidence(covariance, weighting="next", readers=(reader,)))[0] == 3
+
+
+def test_what_a_weighting_needs_and_lacks_is_said():
+    covariance = correlated()
+    with pytest.raises(ValueError, match="weighting=output needs; calibrate again"):
+        CRITERIA.get("independence")(evidence(covariance, weighting="output"))
+    with pytest.raises(ValueError, match="use weighting=none"):
+        CRITERIA.get("independence")(evidence(covariance, weighting="next"))
+    with pytest.raises(ValueError, match="no norm with gains reads this site"):
+        CRITERIA.get("scale")(evidence(covariance, gains=()))
+
+
+# --- the other criteria, and the bound
+
+
+def test_scale_follows_the_gains_and_activation_the_mean_square():
+    gains = (torch.tensor([0.1, -3.0, 1.0]), torch.tensor([0.2, 5.0, 2.0]))
+    assert CRITERIA.get("scale")(evidence(torch.eye(3, dtype=torch.float64), gains=gains)) == [1, 2, 0]
+    loud = torch.diag(torch.tensor([1.0, 9, 4], dtype=torch.float64))
+    assert CRITERIA.get("activation")(evidence(loud)) == [1, 2, 0]
+
+
+def test_l1_and_l2_disagree_about_spread_and_peak():
+    kernel = torch.tensor([[3.0, 0, 0, 0], [1.0, 1, 1, 1], [0.1, 0, 0, 0]])
+    assert CRITERIA.get("magnitude")(evidence(torch.eye(3, dtype=torch.float64), producers=(kernel,))) == [0, 1, 2]
+    assert CRITERIA.get("magnitude_l1")(evidence(torch.eye(3, dtype=torch.float64), producers=(kernel,))) == [1, 0, 2]
+
+
+def test_no_subset_beats_the_bound():
+    covariance = correlated(8, 4, seed=2)
+    for width in (1, 2, 3, 5):
+        best = max(reconstruction_r2(covariance, list(kept), 0) for kept in combinations(range(8), width))
+        assert best <= pca_bound(covariance, width) + 1e-9
+    assert pca_bound(covariance, 8) == pytest.approx(1)
+
+
+def test_the_curve_is_the_share_at_every_width():
+    covariance = correlated()
+    order = greedy_order(covariance)
+    expected = [reconstruction_r2(covariance, order[:k], ridge=0) for k in range(1, 25)]
+    torch.testing.assert_close(
+        r2_curve(covariance, order), torch.tensor(expected, dtype=torch.float64), atol=1e-6, rtol=0
+    )

@@ -9,8 +9,9 @@ from torch import nn
 from flash_vaed import StagePlan
 from flash_vaed.families.blocks import Pointwise, ResidualBlock
 from flash_vaed.operators import OPERATORS
-from flash_vaed.operators.base import sample_positions
-from flash_vaed.pruning.refit import _solve_with_shortcut, ridge, solve
+from flash_vaed.operators.base import at, sample_positions
+from flash_vaed.pruning.layers.residual import solve_with_projection
+from flash_vaed.pruning.regression import FIRST_SHARE, RIDGE, Regression, Sampler, fit_gain, solve
 from flash_vaed.state import Stream
 from tests.flash_vaed.examples import scramble
 
@@ -20,6 +21,13 @@ def rows(count: int, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     mix = torch.randn(6, 6, generator=generator)
     return torch.randn(count, 6, generator=generator) @ mix + torch.arange(6.0)
+
+
+def ridge(columns_GPK, target_PO, prior_GKO, strength: float = RIDGE):
+    """The solution from one batch of samples."""
+    regression = Regression(prior_GKO)
+    regression.add(columns_GPK, target_PO)
+    return regression.solve(strength)
 
 
 def test_ridge_finds_a_linear_map_and_its_bias():
@@ -83,7 +91,7 @@ def test_a_convolution_and_the_projection_beside_it_are_solved_together(name):
     activated, x = (torch.randn(2, width, 5, 8, 8, generator=generator) for width in (6, 4))
     target = truth.conv2(activated, Stream.fresh()) + truth.shortcut(x)
     index = sample_positions(x.shape, 3000, generator, first_frame=0)
-    _solve_with_shortcut(found, activated, x, target, index)
+    solve_with_projection(found.conv2, found.shortcut, [(activated, x, index, at(target, index))])
     result = found.conv2(activated, Stream.fresh()) + found.shortcut(x)
     assert (result - target).square().mean() < 1e-4 * target.var()
 
@@ -97,6 +105,50 @@ def test_an_operator_refitted_to_what_it_could_do_does_it(name):
     found.write(torch.zeros_like(found.theta()), torch.zeros(6))
     x = torch.randn(2, 4, 5, 8, 8, generator=torch.Generator().manual_seed(0))
     target = truth.requires_grad_(False)(x, Stream.fresh())
-    solve(found, x, target, sample_positions(x.shape, 3000, torch.Generator().manual_seed(2)))
+    index = sample_positions(x.shape, 3000, torch.Generator().manual_seed(2))
+    solve(found, [(x, index, at(target, index))])
     result = found.requires_grad_(False)(x, Stream.fresh())
     assert (result - target).square().mean() < 1e-4 * target.var()
+
+
+def test_clips_added_one_by_one_are_one_regression():
+    columns, prior = rows(400), torch.randn(1, 6, 2, generator=torch.Generator().manual_seed(1))
+    target = torch.randn(400, 2, generator=torch.Generator().manual_seed(2))
+    parts = Regression(prior)
+    for piece in (slice(0, 30), slice(30, 400)):
+        parts.add(columns[None, piece], target[piece])
+    for ours, theirs in zip(parts.solve(), ridge(columns[None], target, prior), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_a_loud_mean_costs_no_precision():
+    """Columns a thousand deviations away from zero: sums of raw products would leave nothing of them in float32."""
+    columns, truth = rows(500) + 1000, torch.randn(6, 2, generator=torch.Generator().manual_seed(3))
+    theta, _ = ridge(columns[None], columns @ truth, torch.zeros(1, 6, 2), strength=1e-8)
+    torch.testing.assert_close(theta[0], truth, atol=1e-2, rtol=0)
+
+
+def test_the_first_frame_gets_its_share_and_no_more():
+    n, t, y, x = Sampler(clips=2, seed=0)(torch.zeros(1, 3, 9, 40, 40))
+    assert len(n) == len(t) == len(y) == len(x) == 6144
+    assert (t == 0).sum() == round(6144 * FIRST_SHARE)
+    only = Sampler(clips=2, seed=0)(torch.zeros(1, 3, 1, 40, 40))
+    assert len(only[1]) > 0
+    assert set(only[1].tolist()) == {0}
+
+
+def test_a_gain_is_the_least_squares_one_and_a_norm_without_stays():
+    class Norm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gamma = nn.Parameter(torch.ones(4))
+
+        def unit(self, x):
+            return x
+
+    norm, x = Norm().requires_grad_(False), torch.randn(1, 4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    index = sample_positions(x.shape, 75, torch.Generator().manual_seed(0), first_frame=0)
+    gain = torch.tensor([0.5, -1.0, 2.0, 3.0])
+    fit_gain(norm, [(x, index, at(x, index) * gain)])
+    torch.testing.assert_close(norm.gamma, gain)
+    fit_gain(nn.Identity(), [(x, index, at(x, index))])
