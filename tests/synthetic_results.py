@@ -30,7 +30,7 @@ def make_spec(plan: str = "paper", ratio: float = 0.5, criterion: str = "indepen
         "teacher": {"path": "bundled", "fingerprint": "t0"},
         "plan_name": plan,
         "plan": {stage: {"operator": operator, "prune": prune} for stage, (operator, prune) in edits.items()},
-        "prune": {"ratio": ratio, "criterion": criterion, "scaling": "total", "refit": True, "calibration_clips": 4},
+        "prune": {"ratio": ratio, "criterion": criterion, "scaling": "total", "calibration_clips": 4},
         "distill": {"phases": list(phases), "steps": 120},
         "data": {"source": "bundled", "evaluate": "heldout", "frames": 17, "size": 144},
         "metrics": {"psnr": "1", "ssim": "1"},

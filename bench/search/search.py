@@ -60,7 +60,7 @@ def search(
             mse[stage, choice] = _judged(judged, stage, choice, of_stage[0], cache, key)
     say("timing layers")
     times = _Times(teacher.spec, timed_z_NCthw, cache, device_id)
-    plans = pareto_plans(choices, mse, times.stage_s, times.ends_s())
+    plans = pareto_plans(choices, mse, times.stage_s, times.entry_s())
     times.store()
     return Found(plans, times.layers.decoder_s(teacher.spec))
 
@@ -92,7 +92,7 @@ class _Times:
         self._by_stage: dict[Any, float | None] = {}
 
     def stage_s(self, stage: str, before: Choice | None, here: Choice, behind: Choice | None) -> float | None:
-        """A stage's seconds, None where it and its neighbours do not fit together."""
+        """A stage's seconds, the last one's with the head, None where it and its neighbours do not fit together."""
         names = list(self._teacher.stages)
         i = names.index(stage)
         around = {names[i - 1]: before, stage: here, names[(i + 1) % len(names)]: behind}
@@ -100,13 +100,16 @@ class _Times:
         spec = drafted_spec(self._teacher, plan_of(chosen))
         key = (stage, spec.width_in(stage), spec.stages[stage])
         if key not in self._by_stage:
-            self._by_stage[key] = self.layers.parts_s(spec)[stage] if fits(self._teacher, chosen) else None
+            self._by_stage[key] = self._measured_s(spec, stage) if fits(self._teacher, chosen) else None
         return self._by_stage[key]
 
-    def ends_s(self) -> float:
-        """Entry and head of the teacher. That a narrower head is quicker is left out: it errs on the safe side."""
-        parts = self.layers.parts_s(self._teacher)
-        return parts["entry"] + parts["head"]
+    def _measured_s(self, spec: DecoderSpec, stage: str) -> float:
+        parts = self.layers.parts_s(spec)
+        return parts[stage] + (parts["head"] if stage == list(spec.stages)[-1] else 0.0)
+
+    def entry_s(self) -> float:
+        """The part in front of all stages."""
+        return self.layers.parts_s(self._teacher)["entry"]
 
     def store(self) -> None:
         """Keep what was timed, for the next search."""

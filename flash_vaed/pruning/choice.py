@@ -18,7 +18,8 @@ from flash_vaed.pruning.statistics import Statistics, pooled
 class Kept:
     """What stays of one site: `channels` of the teacher's `of`, ascending.
 
-    r2: the share of the site's variance that a linear map of them rebuilds. bound: the most that any linear map of as many numbers could (PCA).
+    r2: the share of the site's variance that a linear map of them rebuilds. bound: the most that any linear map of as
+    many numbers could (PCA).
     """
 
     channels: list[int]

@@ -154,9 +154,11 @@ def test_the_training_curve_is_stored_and_only_where_there_was_training(study):
 def test_how_well_the_kept_channels_stand_for_the_lost_is_stored_per_site(study):
     rows = rows_of(study, UNTRAINED)
     explained = rows[rows["metric"] == "r2"]
-    assert {"up2", "up3"} == {site.split(".")[0] for site in explained["stage"]}
+    bounds = rows[rows["metric"] == "r2_bound"].set_index("stage")["value"]
+    assert {"up1.upsampler", "up2.blocks.0.inner", "up3.stream"} <= set(explained["stage"])
+    assert set(explained["stage"]) == set(bounds.index)
     assert explained["value"].between(0, 1).all()
-    assert len(explained) >= 4
+    assert (explained.set_index("stage")["value"] <= bounds + 1e-9).all()
 
 
 def test_untrained_psnr_is_that_of_the_run_without_training(study):

@@ -52,7 +52,7 @@ def test_the_order_of_stages_and_metrics_in_a_file_does_not_change_the_hash():
 def test_canonical_json_is_plain_sorted_and_complete():
     document = json.loads(SPEC.canonical())
     assert list(document) == sorted(document)
-    assert document["plan"]["up3"] == {"operator": "conv2d", "prune": True}
+    assert document["plan"]["up3"] == {"operator": "conv2d", "prune": True, "channels": None}
     assert document["metrics"] == {"psnr": "1", "ssim": "1"}
     assert document["distill"]["phases"] == ["align"]
     assert document["prune"]["ratio"] == 0.25

@@ -152,9 +152,9 @@ class LayerKind(ABC):
 
 
 def kind_of(layer: nn.Module) -> LayerKind | None:
-    """What pruning knows of a layer, None for nothing."""
-    name = f"{type(layer).__module__}.{type(layer).__qualname__}"
-    return LAYERS.get(name)() if name in LAYERS else None
+    """What pruning knows of a layer or of a class it is derived from, None for nothing."""
+    names = (f"{base.__module__}.{base.__qualname__}" for base in type(layer).__mro__)
+    return next((LAYERS.get(name)() for name in names if name in LAYERS), None)
 
 
 def rebuilt(moments: Moments, kept: Sequence[int]) -> tuple[Tensor, Tensor]:
