@@ -11,7 +11,8 @@ from bench.sweep import RunRequest
 SPEC = RunSpec(
     study="s", task="reconstruct", teacher=TeacherRef("bundled", "f00"), plan_name="paper",
     plan=(StageChange("mid", "depthwise3d", False), StageChange("up3", "conv2d", True)),
-    prune=Prune(0.25, "independence", "total", "output", "stage", "regression", 4, 17, 96), distill=Distill(("align",), 100, 1.0, 2, 9, 64, True),
+    prune=Prune(0.25, "independence", "total", "output", "stage", "regression", 4, 17, 96),
+    distill=Distill(("align",), 100, 1.0, 2, 9, 64, True),
     data=Data("bundled", None, "train", "heldout", None, 17, 144, 1, 0, "aaa", "bbb"),
     metrics=(("psnr", "1"), ("ssim", "1")), timing=Timing(17, 96, 96, 0.5, 3, 20, 5.0),
     runtime=Runtime("eager", "float32", None), seed=0,
