@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import nn
 
@@ -29,8 +29,11 @@ class Family(ABC):
     """A namespace: how a spec becomes modules.
 
     A stage that can be compressed has `layers()`: what it runs one after the other, by name, each of a kind that
-    `flash_vaed.pruning.layers` knows.
+    `flash_vaed.pruning.layers` knows. projects_upward: whether an upsampler, at the end of its stage, can hand over
+    another width than the stage's; else the next stage makes the step.
     """
+
+    projects_upward: ClassVar[bool] = True
 
     @staticmethod
     @abstractmethod

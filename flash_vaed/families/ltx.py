@@ -143,6 +143,8 @@ class Head(nn.Module):
 
 @FAMILIES.register("ltx")
 class Ltx(Family):
+    projects_upward = False
+
     @staticmethod
     def build(spec: DecoderSpec) -> Parts:
         for name, plan in spec.stages.items():

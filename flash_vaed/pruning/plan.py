@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from flash_vaed.decoder import Decoder
+from flash_vaed.families import FAMILIES
 from flash_vaed.pruning.anatomy import Anatomy, anatomy, walk
 from flash_vaed.spec import DecoderSpec, FrozenMapping, StagePlan
 
@@ -117,7 +118,7 @@ def _student_stage(teacher: DecoderSpec, name: str, plan: CompressionPlan, width
     operator = plan.stages.get(name, StageEdit()).operator or stage.operator
     following = names[names.index(name) + 1] if name != names[-1] else None
     out = widths[name]
-    if following is not None and (stage.upsample != "none") and teacher.family != "ltx":
+    if following is not None and stage.upsample != "none" and FAMILIES.get(teacher.family).projects_upward:
         out = kept_channels(stage.width_out, widths[following] / teacher.stages[following].channels)
     narrowed = widths[name] < stage.channels and plan.subsets == "block"
     shortcut = "always" if narrowed else stage.shortcut
