@@ -55,6 +55,7 @@ NUMBERS = (
     _fixed("decode_time_ms", 1, "decode", "ms"),
     _fixed("psnr_source", 2, "PSNR dB", "source"),
     _fixed("psnr_teacher", 2, "PSNR dB", "teacher"),
+    _fixed("psnr_untrained_teacher", 2, "untrained", "teacher"),
     _fixed("ssim_source", 4, "SSIM", "source"),
     _fixed("ssim_teacher", 4, "SSIM", "teacher"),
     _fixed("lpips_source", 4, "LPIPS", "source"),

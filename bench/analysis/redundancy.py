@@ -1,0 +1,41 @@
+"""How much of a site's variance its first k channels rebuild: the stored curves of the redundancy task, in short."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bench.analysis.results import Results
+
+METRIC = "r2_of_width"
+SHARES = (0.125, 0.25, 0.5)
+
+
+def redundancy(results: Results) -> pd.DataFrame:
+    """One row per run, site and ranking: the share of variance at an eighth, a quarter and a half of the channels.
+
+    Columns run_id, stage (the site), channels, arm (the ranking, "pca" the bound), 0.125, 0.25, 0.5. A ranking that was
+    drawn several times is one row, the mean.
+    """
+    rows = results.measurements[results.measurements["metric"] == METRIC]
+    rows = rows.assign(arm=rows["arm"].str.replace(r", seed \d+$", "", regex=True))
+    channels = rows.groupby(["run_id", "stage"])["repeat"].transform("max")
+    parts = []
+    for share in SHARES:
+        width = (channels * share).round().clip(lower=1)
+        parts.append(rows[rows["repeat"] == width].groupby(["run_id", "stage", "arm"])["value"].mean().rename(share))
+    table = pd.concat(parts, axis=1).reset_index()
+    return table.merge(channels.rename("channels").to_frame().join(rows[["run_id", "stage"]]).drop_duplicates())
+
+
+def render_text(results: Results) -> str:
+    """Means over the sites of a run, by ranking, as aligned text; "" where no curve is stored."""
+    shares = redundancy(results)
+    tables = []
+    for run_id, of_run in shares.groupby("run_id"):
+        means = of_run.groupby("arm")[list(SHARES)].mean().sort_values(SHARES[1], ascending=False)
+        width = max(map(len, means.index))
+        lines = [f"{'':<{width}}  1/8    1/4    1/2"]
+        lines += [f"{arm:<{width}}  " + "  ".join(f"{value:.3f}" for value in row) for arm, row in means.iterrows()]
+        title = f"share of variance that kept channels rebuild, mean of {of_run['stage'].nunique()} sites | {run_id}"
+        tables.append("\n".join([title, *lines]))
+    return "\n\n".join(tables)
