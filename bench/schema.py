@@ -40,7 +40,7 @@ class PruneConf:
     ratio: float = 1.0  # channels kept in the stages marked `prune`, in (0, 1]
     criterion: str = "independence"
     scaling: str = "total"  # or "mean": every channel counts alike
-    weighting: str = "none"  # or "next": an error counts by what the next convolution makes of it
+    weighting: str = "output"  # whose error counts: "none" the channels' own, "next" that behind the next convolutions
     subsets: str = "stage"  # or "block": channels of their own, and a 1x1x1 shortcut, for every block
     start: str = "regression"  # weights before any gradient step: random, slice, fold or regression
     calibration_clips: int = 8  # random crops of training clips: channel statistics and the refit are taken from them

@@ -9,7 +9,7 @@ from torch import Tensor
 def reconstruction(covariance_CC: Tensor, kept: list[int], ridge: float = 1e-6) -> Tensor:
     """W (k, C): all channels from the kept ones, x_hat = W^T (x_kept - mean_kept) + mean; kept ones stay themselves."""
     covariance = covariance_CC.double()
-    load = ridge * torch.trace(covariance) / len(covariance)
+    load = (ridge * torch.trace(covariance) / len(covariance)).clamp_min(1e-300)  # a silent site can be solved too
     inner = covariance[kept][:, kept] + load * torch.eye(len(kept), dtype=torch.float64)
     weights = torch.linalg.solve(inner, covariance[kept])
     weights[:, kept] = torch.eye(len(kept), dtype=torch.float64)
@@ -17,7 +17,7 @@ def reconstruction(covariance_CC: Tensor, kept: list[int], ridge: float = 1e-6) 
 
 
 def reconstruction_r2(covariance_CC: Tensor, kept: list[int], ridge: float = 1e-6) -> float:
-    """Share of the total variance that a linear map from the kept channels rebuilds, in [0, 1]."""
+    """Share of the total variance that a linear map from the kept channels rebuilds, in [0, 1]; of a silent site 0."""
     covariance = covariance_CC.double()
     weights = reconstruction(covariance, kept, ridge)
     explained = torch.trace(covariance[:, kept] @ weights)
@@ -40,11 +40,11 @@ def pca_bound(covariance_CC: Tensor, width: int) -> float:
 
 def r2_curve(covariance_CC: Tensor, order: list[int]) -> Tensor:
     """Share of the total variance that the first 1, 2, ... C channels of a ranking rebuild: (C,), float64."""
-    residual = covariance_CC.double().clone()
-    total, floor, shares = torch.trace(residual).clamp_min(1e-300), residual.diagonal() * 1e-10, []
+    covariance = residual = covariance_CC.double()
+    total, floor, shares = torch.trace(covariance).clamp_min(1e-300), covariance.diagonal() * 1e-10, []
     for channel in order:
         if residual[channel, channel] > floor[channel]:
             column = residual[:, channel]
             residual = residual - torch.outer(column, column) / column[channel]
-        shares.append(1 - torch.trace(residual) / total)
+        shares.append((torch.trace(covariance) - torch.trace(residual)) / total)
     return torch.stack(shares).clamp(0, 1)

@@ -36,11 +36,12 @@ class Sampler:
 
     def __call__(self, like_NCTHW: Tensor) -> Index:
         N, C, T, H, W = like_NCTHW.shape
-        first = max(1, round(self._count * FIRST_SHARE))
-        frame = sample_positions(torch.Size((N, C, 1, H, W)), first, self._generator, first_frame=0)
+        frame_shape = torch.Size((N, C, 1, H, W))
         if T == 1:
-            return frame
-        later = sample_positions(like_NCTHW.shape, self._count - first, self._generator)
+            return sample_positions(frame_shape, self._count, self._generator, first_frame=0)
+        later = sample_positions(like_NCTHW.shape, round(self._count * (1 - FIRST_SHARE)), self._generator)
+        first = max(1, round(len(later[0]) * FIRST_SHARE / (1 - FIRST_SHARE)))
+        frame = sample_positions(frame_shape, first, self._generator, first_frame=0)
         return tuple(torch.cat(pair) for pair in zip(frame, later, strict=True))  # type: ignore[return-value]
 
 

@@ -41,45 +41,49 @@ def ranking(views: list[View], loudness_C: Tensor, rungs: tuple[float, ...] = RU
 
 
 class Selection:
-    """Kept channels, and per view what they leave unexplained of the covariance."""
+    """Kept channels, and per view what they leave unexplained of the covariance: E, and B E, which is kept up to date
+    so that a step costs C^2.
+    """
 
     def __init__(self, views: list[View]) -> None:
         self.views, self.kept = views, list[int]()
         self.residuals = [view.covariance.clone() for view in views]
+        self.weighed = [view.metric @ view.covariance for view in views]
+        self.nothing = NOTHING_LEFT * self.error()
         self.own = sum(view.covariance.diagonal() * view.metric.diagonal() for view in views)
         self.floors = [view.covariance.diagonal() * NOTHING_LEFT for view in views]
 
     def error(self) -> float:
         """What the lost channels cost."""
-        pairs = zip(self.views, self.residuals, strict=True)
-        return float(sum((view.metric * residual).sum() for view, residual in pairs))
+        return float(sum(weighed.trace() for weighed in self.weighed))
 
     def gains(self) -> Tensor:
         """How much less that would be with each channel kept as well (C,); -inf where it is kept or rebuilt exactly."""
         total = torch.zeros(len(self.floors[0]), dtype=torch.float64)
         usable = torch.zeros(len(total), dtype=torch.bool)
-        for view, residual, floor in zip(self.views, self.residuals, self.floors, strict=True):
+        for residual, weighed, floor in zip(self.residuals, self.weighed, self.floors, strict=True):
             variance = residual.diagonal()
             open_ = variance > floor
-            total += torch.where(open_, _weighed(view, residual) / variance.clamp_min(1e-300), 0.0)
+            total += torch.where(open_, (weighed * residual).sum(dim=0) / variance.clamp_min(1e-300), 0.0)
             usable |= open_
         usable[self.kept] = False
         return torch.where(usable, total, -torch.inf)
 
     def add(self, channel: int) -> None:
         self.kept.append(channel)
-        for i, residual in enumerate(self.residuals):
-            if residual[channel, channel] > self.floors[i][channel]:
-                column = residual[:, channel]
-                smaller = residual - torch.outer(column, column) / column[channel]
-                smaller.diagonal().clamp_(min=0)
-                self.residuals[i] = (smaller + smaller.T) / 2
+        for residual, weighed, floor in zip(self.residuals, self.weighed, self.floors, strict=True):
+            if residual[channel, channel] > floor[channel]:
+                root = residual[channel, channel].sqrt()
+                column, behind = residual[:, channel] / root, weighed[:, channel] / root
+                residual.sub_(torch.outer(column, column)).diagonal().clamp_(min=0)
+                weighed.sub_(torch.outer(behind, column))
 
     def replace(self, position: int, channel: int) -> None:
         """Exchange one kept channel; residuals are formed anew, so that rounding does not add up."""
         kept = [*self.kept[:position], channel, *self.kept[position + 1 :]]
         self.kept = []
         self.residuals = [view.covariance.clone() for view in self.views]
+        self.weighed = [view.metric @ view.covariance for view in self.views]
         for one in kept:
             self.add(one)
 
@@ -90,7 +94,7 @@ class Selection:
         q = Q_aa; then j takes from it what it takes from any residual.
         """
         total = torch.zeros(len(self.kept) - settled, len(self.floors[0]), dtype=torch.float64)
-        for view, residual, floor in zip(self.views, self.residuals, self.floors, strict=True):
+        for view, residual, weighed, floor in zip(self.views, self.residuals, self.weighed, self.floors, strict=True):
             inner = view.covariance[self.kept][:, self.kept]
             load = 1e-12 * inner.diagonal().mean()
             inverse = torch.linalg.inv(inner + load * torch.eye(len(inner), dtype=torch.float64))
@@ -99,16 +103,11 @@ class Selection:
             through = u @ view.metric
             loss = (through * u).sum(dim=1, keepdim=True) / q
             variance = residual.diagonal() + u.square() / q
-            cross = 2 * (u / q) * (through @ residual) + (u / q).square() * (through * u).sum(dim=1, keepdim=True)
-            gain = (_weighed(view, residual) + cross) / variance.clamp_min(1e-300)
+            cross = 2 * (u / q) * (u @ weighed) + (u / q).square() * (through * u).sum(dim=1, keepdim=True)
+            gain = ((weighed * residual).sum(dim=0) + cross) / variance.clamp_min(1e-300)
             total += torch.where(variance > floor, gain, 0.0) - loss
         total[:, self.kept] = -torch.inf
         return total
-
-
-def _weighed(view: View, residual: Tensor) -> Tensor:
-    """e^T B e for every column e of a residual."""
-    return ((view.metric @ residual) * residual).sum(dim=0)
 
 
 def _take(selection: Selection, width: int) -> None:
@@ -122,9 +121,9 @@ def _take(selection: Selection, width: int) -> None:
 
 
 def _exchange(selection: Selection, settled: int) -> None:
-    """Exchange as long as it is worth it, the best pair first."""
+    """Exchange as long as it is worth it, the best pair first. Where all is rebuilt only rounding could be gained."""
     for _ in range(2 * len(selection.kept)):
-        if len(selection.kept) == settled:
+        if len(selection.kept) == settled or selection.error() <= selection.nothing:
             return
         drops = selection.exchanges(settled)
         position, channel = divmod(int(drops.argmax()), drops.shape[1])

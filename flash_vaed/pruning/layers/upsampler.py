@@ -31,13 +31,16 @@ class WanUpsampler(LayerKind):
         first = layer.conv if layer.time_conv is None else layer.time_conv
         return {"reads": Read("", first.weight.detach(), None)}
 
+    def observed(self, layer: Any) -> tuple[str, ...]:
+        return ("conv",)
+
     def cut(self, layer: Any, original: Any, cut: Cut) -> None:
         if layer.time_conv is not None:
             theirs = original.time_conv
             weight, bias = cut.linear(theirs.weight, theirs.bias, _halves(theirs, cut.reads), cut.reads, cut.before)
             layer.time_conv.weight.copy_(weight)
             layer.time_conv.bias.copy_(bias)
-        weight, bias = cut.linear(original.conv.weight, original.conv.bias, cut.writes, cut.reads, cut.before)
+        weight, bias = cut.linear(original.conv.weight, original.conv.bias, cut.writes, cut.reads, cut.reaching("conv"))
         layer.conv.weight.copy_(weight)
         layer.conv.bias.copy_(bias)
 

@@ -170,7 +170,8 @@ def test_reconstruction_is_the_least_squares_map():
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_exchanges_never_lose_at_a_rung_and_keep_the_order_nested(seed):
+def test_exchanges_never_lose_at_the_first_rung_and_keep_the_order_nested(seed):
+    """Later rungs keep what the first chose, so there plain greedy selection may be better by a little."""
     covariance = correlated(24, 10, noise=0.02, seed=seed)
     order = ranking([plain(covariance)], covariance.diagonal())
     greedy = greedy_order(covariance)
@@ -190,6 +191,34 @@ def test_an_exchange_mends_a_greedy_mistake():
         gains.append(reconstruction_r2(covariance, exchanged, 0) - reconstruction_r2(covariance, greedy, 0))
     assert min(gains) > -1e-9
     assert max(gains) > 0.01
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_a_rung_rebuilds_all_no_exchange_is_made_for_rounding(seed):
+    """Three sources, each eight times: an exchange could gain no more than rounding, and would lose the loudest."""
+    generator = torch.Generator().manual_seed(seed)
+    source = torch.randn(3, 6, generator=generator, dtype=torch.float64)
+    scale = torch.randn(8, generator=generator, dtype=torch.float64).exp()
+    covariance = torch.kron(torch.outer(scale, scale), source @ source.T)
+    loudest = int(scale.argmax())
+    assert {*ranking([plain(covariance)], covariance.diagonal())[:3]} == {3 * loudest + i for i in range(3)}
+
+
+def test_gains_are_what_a_channel_takes_off_the_error_of_all_views_also_after_an_exchange():
+    views = [View(correlated(10, 5, seed=s), correlated(10, 4, seed=s + 8)) for s in range(2)]
+
+    def error(kept: list[int]) -> float:
+        rest = [v.covariance - v.covariance[:, kept] @ reconstruction(v.covariance, kept, ridge=0) for v in views]
+        return sum(float((v.metric * r).sum()) for v, r in zip(views, rest, strict=True))
+
+    selection = Selection(views)
+    for channel in (1, 4, 7):
+        selection.add(channel)
+    selection.replace(1, 9)
+    assert selection.error() == pytest.approx(error([1, 9, 7]), rel=1e-9)
+    for channel in (0, 4, 8):
+        expected = error([1, 9, 7]) - error([1, 9, 7, channel])
+        assert selection.gains()[channel].item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_gain_of_an_exchange_is_what_it_takes_off_the_error():
@@ -269,3 +298,10 @@ def test_the_curve_is_the_share_at_every_width():
     torch.testing.assert_close(
         r2_curve(covariance, order), torch.tensor(expected, dtype=torch.float64), atol=1e-6, rtol=0
     )
+
+
+def test_a_silent_site_has_nothing_to_rebuild():
+    silent = torch.zeros(4, 4, dtype=torch.float64)
+    assert reconstruction_r2(silent, [0, 2]) == 0
+    assert torch.equal(r2_curve(silent, [3, 2, 1, 0]), torch.zeros(4, dtype=torch.float64))
+    assert torch.equal(reconstruction(silent, [0, 2])[:, [1, 3]], torch.zeros(2, 2, dtype=torch.float64))
