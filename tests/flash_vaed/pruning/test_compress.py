@@ -11,9 +11,11 @@ from torch import Tensor
 
 from flash_vaed import CompressionPlan, Decoder, StageEdit, compress, load_decoder, save_decoder
 from flash_vaed.cost import decoder_cost
+from flash_vaed.families.blocks import Pointwise, ResidualBlock
 from flash_vaed.operators import OPERATORS
 from flash_vaed.pruning import CRITERIA, calibrate
 from flash_vaed.pruning.anatomy import anatomy
+from flash_vaed.pruning.plan import STARTS
 from flash_vaed.spec import FrozenMapping
 from tests.flash_vaed.examples import psnr, random_decoder, random_latents, tiny_spec
 
@@ -148,6 +150,26 @@ def test_every_operator_and_pruning_builds_streams_and_is_stored(
     assert torch.equal(loaded.decode(z), whole)
 
 
+@pytest.mark.parametrize("operator", list(OPERATORS))
+def test_subsets_per_block_build_stream_and_are_stored(teacher, calibration_latents, statistics, tmp_path, operator):
+    """Every block of a narrowed stage, and no other, gets a projection and a choice of its own."""
+    edits = last_two(operator, ratio=0.5, subsets="block")
+    made = compress(teacher, edits, calibration_latents[:1], statistics)
+    theirs = dict(teacher.named_modules())
+    for name, module in made.decoder.named_modules():
+        if isinstance(module, ResidualBlock):
+            narrowed = name.startswith(("stages.up2", "stages.up3"))
+            assert isinstance(module.shortcut, Pointwise) == (narrowed or isinstance(theirs[name].shortcut, Pointwise))
+    chosen = [kept.channels for name, kept in made.narrowed().items() if name.startswith("up2.blocks")]
+    assert len(chosen) == 4
+    assert len({tuple(channels) for channels in chosen}) > 1
+    z = random_latents(4)
+    whole = made.decoder.decode(z)
+    torch.testing.assert_close(made.decoder.decode(z, chunk=1), whole, atol=1e-5, rtol=0)
+    save_decoder(made.decoder, tmp_path)
+    assert torch.equal(load_decoder(tmp_path).decode(z), whole)
+
+
 @pytest.mark.parametrize("prune", [(), ("up2",), ("up2", "up3"), PRUNABLE])
 def test_kept_channels_are_those_of_the_students_spec(teacher, calibration_latents, statistics, prune):
     edits = {name: StageEdit(None, name in prune) for name in prune}
@@ -227,6 +249,21 @@ def test_another_seed_draws_other_channels(teacher, calibration_latents, statist
     assert len(kept) == 4
 
 
+def test_a_random_start_is_drawn_from_the_seed_only_where_something_changes(teacher, calibration_latents, statistics):
+    one, again, other = (
+        compress(
+            teacher, last_two("conv2d", ratio=0.5, start="random", seed=s), calibration_latents, statistics
+        ).decoder.state_dict()
+        for s in (0, 0, 1)
+    )
+    theirs = teacher.state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in one.items())
+    for name in ("stages.up2.blocks.0.conv1.weight", "stages.up3.blocks.1.conv2.weight"):
+        assert not torch.equal(one[name], other[name])
+    for name in (name for name in one if name.startswith(("entry", "stages.mid", "stages.up0", "stages.up1.blocks"))):
+        assert torch.equal(one[name], theirs[name])
+
+
 def test_the_teacher_stays_as_it_is(calibration_latents):
     decoder = random_decoder()
     before = {name: value.clone() for name, value in decoder.state_dict().items()}
@@ -257,6 +294,21 @@ def test_regression_beats_folding(teacher, calibration_latents, statistics, oper
         for start in ("regression", "fold")
     )
     assert with_refit > without + 0.5
+
+
+@pytest.mark.parametrize("subsets", ["stage", "block"])
+def test_each_start_is_better_than_the_one_before(teacher, calibration_latents, statistics, subsets):
+    random, slice_, fold, regression = (
+        quality(
+            compress(
+                teacher, last_two(None, ratio=0.5, subsets=subsets, start=start), calibration_latents, statistics
+            ).decoder,
+            teacher,
+        )
+        for start in STARTS
+    )
+    assert random < slice_ < fold
+    assert regression > fold + 0.5
 
 
 def test_layers_in_front_of_the_first_change_are_left_alone(teacher, calibration_latents, statistics):

@@ -12,6 +12,7 @@ from tests.flash_vaed.examples import FOUR_CHANNELS, psnr, random_decoder, rando
 
 SPEC = ltx_spec((16, 16, 8), (1, 1, 1, 2), (False, True, True), patch=2, latents=FOUR_CHANNELS)
 LAST = {"up2": StageEdit("conv2d", prune=True)}
+DEEP = ltx_spec((32, 32, 16, 8), (1, 1, 1, 2, 2), (False, True, True, True), patch=2, latents=FOUR_CHANNELS)
 ALL = {**LAST, "mid": StageEdit("depthwise3d"), "up0": StageEdit("depthwise3d"), "up1": StageEdit("depthwise3d")}
 
 
@@ -73,6 +74,23 @@ def test_each_start_is_better_than_the_one_before(ltx, latents, subsets):
     )
     assert fold > slice_
     assert regression > fold + 0.5
+
+
+@pytest.mark.parametrize("subsets", ["stage", "block"])
+def test_two_narrowed_stages_in_a_row(latents, subsets):
+    """The upsampler between them reads kept channels and writes kept channels, all eight phases of each."""
+    decoder, z = random_decoder(DEEP), random_latents(3, 3, 3, seed=999)
+    statistics, target = calibrate(decoder, latents), decoder.decode(z)
+    edits = {"up2": StageEdit(prune=True), "up3": StageEdit("conv2d", prune=True)}
+    fold, regression = (
+        compress(decoder, CompressionPlan(edits, 0.5, subsets=subsets, start=start), latents, statistics).decoder
+        for start in ("fold", "regression")
+    )
+    assert [stage.channels for stage in regression.spec.stages.values()] == [32, 32, 32, 8, 4]
+    assert regression.stages["up3"].upsampler.conv.out_channels == 8 * 4
+    whole = regression.decode(z)
+    torch.testing.assert_close(regression.decode(z, chunk=1), whole, atol=1e-4, rtol=0)
+    assert psnr(whole, target) > psnr(fold.decode(z), target) + 0.5
 
 
 def test_every_criterion_but_scale_ranks_ltxs_channels(ltx, latents):

@@ -137,6 +137,15 @@ def test_the_first_frame_gets_its_share_and_no_more():
     assert set(only[1].tolist()) == {0}
 
 
+@pytest.mark.parametrize("size", [2, 5, 40])
+def test_the_first_frame_keeps_its_share_where_every_later_position_is_seen(size):
+    """At low resolution there are fewer positions than samples; the first frame must not count for more there."""
+    _, t, _, _ = Sampler(clips=1, seed=0)(torch.zeros(1, 3, 9, size, size))
+    share = (t == 0).float().mean().item()
+    assert share == pytest.approx(FIRST_SHARE, abs=1 / len(t))
+    assert share > 0
+
+
 def test_a_gain_is_the_least_squares_one_and_a_norm_without_stays():
     class Norm(nn.Module):
         def __init__(self):

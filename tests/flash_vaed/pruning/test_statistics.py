@@ -39,6 +39,29 @@ def test_the_sensitivity_of_a_linear_model_is_its_squared_jacobian():
     assert (found.sensitivity - expected).abs().max() < 0.05 * expected.abs().max()
 
 
+@pytest.mark.parametrize("tap", ["stages.up0.upsampler", "stages.up2.blocks.0", "stages.up3.blocks.1"])
+def test_the_sensitivity_foretells_what_small_errors_do_to_the_frames(teacher, tap):
+    """Noise of a known covariance on what a layer writes, through all that follows: norms, kernels, upsamplers."""
+    found = calibrate(teacher, [random_latents(3, 4, 4, seed=s) for s in range(6)], positions=64)[tap]
+    assert found.sensitivity is not None
+    channels = len(found.sensitivity)
+    mix = 1e-3 * torch.randn(channels, channels, generator=torch.Generator().manual_seed(9))
+    noise = torch.Generator().manual_seed(1)
+
+    def disturb(_module, _inputs, output):
+        return output + torch.einsum("dc,ncthw->ndthw", mix, torch.randn(output.shape, generator=noise))
+
+    missed = []
+    for seed in range(50, 54):
+        z = random_latents(3, 4, 4, seed=seed)
+        clean = teacher(z)
+        hook = teacher.get_submodule(tap).register_forward_hook(disturb)
+        missed.append((teacher(z) - clean).square().mean().item())
+        hook.remove()
+    foretold = torch.trace(found.sensitivity @ (mix @ mix.T).double()).item()
+    assert sum(missed) / len(missed) == pytest.approx(foretold, rel=0.25)
+
+
 def test_moments_are_those_of_the_features(teacher):
     """With many samples, against all positions of one tap: what enters up1."""
     z = random_latents(3, 4, 4)
@@ -55,6 +78,16 @@ def test_more_clips_are_pooled(teacher):
     together = calibrate(teacher, clips, positions=20_000)["stages.up0.upsampler"]
     mean = (apart[0].mean + apart[1].mean) / 2
     assert (together.mean - mean).abs().max() < 0.1 * together.covariance.diagonal().max().sqrt()
+
+
+def test_a_batch_of_clips_is_its_clips_one_by_one(teacher):
+    """With every position seen, exactly the same means and covariances."""
+    clips = random_latents(2, n=2)
+    batch = calibrate(teacher, [clips], positions=20_000)
+    single = calibrate(teacher, list(clips.split(1)), positions=20_000)
+    for tap, moments in batch.items():
+        torch.testing.assert_close(moments.mean, single[tap].mean, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(moments.covariance, single[tap].covariance, atol=1e-4, rtol=1e-4)
 
 
 def test_no_tap_of_a_site_drowns_another():
