@@ -116,7 +116,7 @@ class RunSpec:
     def to_json(self) -> dict[str, Any]:
         """JSON-ready: `plan` is {stage: {operator, prune, channels}}, `metrics` is {name: version}."""
         document = dataclasses.asdict(self)
-        document["plan"] = {change.stage: _told(change) for change in self.plan}
+        document["plan"] = {change.pop("stage"): change for change in document["plan"]}
         document["metrics"] = dict(self.metrics)
         document["distill"]["phases"] = list(self.distill.phases)
         document["version"] = RESULT_VERSION
@@ -146,10 +146,6 @@ class RunSpec:
         timed = {k: document["timing"][k] for k in ("frames", "height", "width")}
         kept = {name: document[name] for name in ("version", "metrics")}
         return _digest({**kept, "data": data, "timing": timed, "teacher": self.teacher.fingerprint})[:12]
-
-
-def _told(change: StageChange) -> dict[str, Any]:
-    return {"operator": change.operator, "prune": change.prune, "channels": change.channels}
 
 
 def _canonical(document: dict[str, Any]) -> str:

@@ -43,10 +43,10 @@ def candidates(teacher: DecoderSpec, space: SearchSpace) -> dict[str, list[Choic
     return found
 
 
-def plan_of(chosen: dict[str, Choice], seed: int = 0) -> CompressionPlan:
+def plan_of(chosen: dict[str, Choice]) -> CompressionPlan:
     """The compression plan of one choice per stage."""
     edits = {name: StageEdit(choice.operator, channels=choice.channels) for name, choice in chosen.items()}
-    return CompressionPlan(edits, seed=seed)  # type: ignore[arg-type]
+    return CompressionPlan(edits)  # type: ignore[arg-type]
 
 
 def fits(teacher: DecoderSpec, chosen: dict[str, Choice]) -> bool:

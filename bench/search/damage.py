@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from bench.metrics.psnr import decibels
 from bench.search.candidates import Choice, plan_of
 from flash_vaed import Decoder
 from flash_vaed.pruning import Statistics, compress
@@ -30,12 +32,16 @@ class Judge:
     def mse(self, chosen: dict[str, Choice]) -> float:
         """Mean squared error of the frames, in [-1, 1], against the teacher's."""
         student = compress(self.teacher, plan_of(chosen), self.fit, self.statistics, compensate=False).decoder
-        errors = [
-            (student.decode(z, expect=None) - self.teacher.decode(z, expect=None)).square().mean() for z in self.judge
-        ]
+        pairs = zip(self.judge, self._targets, strict=True)
+        errors = [(student.decode(z, expect=None) - frames).square().mean() for z, frames in pairs]
         return float(torch.stack(errors).mean())
+
+    @cached_property
+    def _targets(self) -> list[Tensor]:
+        """The teacher's frames of the judged clips."""
+        return [self.teacher.decode(z, expect=None) for z in self.judge]
 
 
 def psnr_db(mse: float) -> float:
     """Of frames in [-1, 1]."""
-    return float(10 * torch.log10(torch.tensor(4.0 / max(mse, 1e-10))))
+    return float(decibels(torch.tensor(mse)))

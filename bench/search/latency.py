@@ -1,24 +1,23 @@
 """How long a decoder takes, as a sum over its layers, each kind of layer timed once.
 
 A stage runs its layers one after the other, so their times add up; what is not in the sum is the clamp at the end and
-what caches carry over from one layer to the next. The sum is compared with a measured whole before it is believed.
+what caches carry over from one layer to the next. It is a prediction: a plan's speed is measured when it is run.
 """
 
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench.tasks.profile import synchronizer
+from bench.timing import TimingPlan, interleaved
 from flash_vaed import Decoder, DecoderSpec
 from flash_vaed.state import Stream
 
-WARMUP_CALLS = 2
-CALLS = 7
+PLAN = TimingPlan(warmup_s=0.02, min_blocks=4, max_blocks=4, max_seconds=0.0)
 
 
 class LayerTimes:
@@ -31,7 +30,6 @@ class LayerTimes:
         self._z = z_NCthw
         self.seconds = dict(known or {})
 
-    @torch.no_grad()
     def decoder_s(self, spec: DecoderSpec) -> float:
         """The sum over a decoder of `spec`; its weights are random, which time does not depend on."""
         return sum(self.parts_s(spec).values())
@@ -84,13 +82,5 @@ def _describe(layer: nn.Module) -> str:
 
 def _time(layer: nn.Module, x: Tensor) -> float:
     """Median of a few calls."""
-    wait: Callable[[], None] = torch.cuda.synchronize if x.device.type == "cuda" else lambda: None
-    taken = []
-    for call in range(WARMUP_CALLS + CALLS):
-        wait()
-        start_s = time.perf_counter()
-        layer(x, Stream.fresh())
-        wait()
-        if call >= WARMUP_CALLS:
-            taken.append(time.perf_counter() - start_s)
-    return statistics.median(taken)
+    samples = interleaved({"layer": lambda: layer(x, Stream.fresh())}, PLAN, synchronizer(x.device))
+    return statistics.median(sample.seconds for sample in samples)

@@ -57,7 +57,7 @@ def speed_rows(bench: Workbench, z_NCthw: Tensor) -> Iterator[Row]:
     whole = {arm: _whole_clip(decoder, z_NCthw, bench.spec.runtime.chunk) for arm, decoder in arms_of(bench).items()}
     first = {arm: _first_frame(decoder, z_NCthw) for arm, decoder in arms_of(bench).items()}
     for metric, calls, how in (("decode_time_s", whole, plan), ("first_frame_s", first, FIRST_FRAME_PLAN)):
-        for sample in interleaved(calls, how, _synchronizer(bench.device)):
+        for sample in interleaved(calls, how, synchronizer(bench.device)):
             yield measurement(
                 bench.run_id, sample.arm, metric, sample.seconds, unit="s", higher_is_better=False,
                 metric_version="abba-1", repeat=sample.repeat,
@@ -99,5 +99,6 @@ def _first_frame(decoder: Decoder, z_NCthw: Tensor) -> Callable[[], object]:
     return lambda: decoder.step(z_NCthw[:, :, :1], decoder.init_state())
 
 
-def _synchronizer(device: torch.device) -> Callable[[], None]:
+def synchronizer(device: torch.device) -> Callable[[], None]:
+    """What waits for the device's queue."""
     return torch.cuda.synchronize if device.type == "cuda" else lambda: None

@@ -8,6 +8,7 @@ linear maps of them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
@@ -16,7 +17,6 @@ from bench.tasks.base import TASKS, Row, Workbench
 from flash_vaed.pruning import CRITERIA
 from flash_vaed.pruning.anatomy import anatomy
 from flash_vaed.pruning.choice import EvidenceOf
-from flash_vaed.pruning.criteria import Evidence
 from flash_vaed.pruning.plan import WEIGHTINGS
 from flash_vaed.pruning.reconstruction import pca_curve, r2_curve
 
@@ -33,13 +33,15 @@ def redundancy(bench: Workbench) -> Iterator[Row]:
     gather = EvidenceOf(teacher, found, bench.statistics())
     for site in found.sites.values():
         bench.say(f"ranking {site.name}")
-        covariance = gather(site, "total", "none", torch.Generator()).moments.covariance
+        known = gather(site, bench.spec.prune.scaling, "none", torch.Generator())
+        covariance = known.moments.covariance
         yield from _curve(bench, BOUND, site.name, pca_curve(covariance).tolist())
         for name, criterion, weighting, seed in _choices():
-            evidence = gather(site, bench.spec.prune.scaling, weighting, torch.Generator().manual_seed(seed))
-            if criterion == "scale" and not evidence.gains:
+            if criterion == "scale" and not known.gains:
                 continue
-            yield from _curve(bench, name, site.name, r2_curve(covariance, _ranking(criterion, evidence)).tolist())
+            evidence = replace(known, weighting=weighting, generator=torch.Generator().manual_seed(seed))
+            ranking = CRITERIA.get(criterion)(evidence)
+            yield from _curve(bench, name, site.name, r2_curve(covariance, ranking).tolist())
 
 
 def _choices() -> Iterator[tuple[str, str, str, int]]:
@@ -51,10 +53,6 @@ def _choices() -> Iterator[tuple[str, str, str, int]]:
             yield from ((f"random, seed {seed}", criterion, "none", seed) for seed in range(LOTS))
         else:
             yield criterion, criterion, "none", 0
-
-
-def _ranking(criterion: str, evidence: Evidence) -> list[int]:
-    return CRITERIA.get(criterion)(evidence)
 
 
 def _curve(bench: Workbench, arm: str, site: str, shares: list[float]) -> Iterator[Row]:

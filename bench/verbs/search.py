@@ -9,6 +9,7 @@ ablations=searched. Interrupted, the same command goes on; repeated on the same 
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from bench.config import compose, to_config, to_run_spec
 from bench.device import detect
 from bench.pin import pin
 from bench.prepare import calibration_key, calibration_latents, statistics_of
+from bench.records.write import write_atomically
 from bench.search.candidates import SearchSpace
 from bench.search.report import plan_yaml, study_yaml, table
 from bench.search.search import search
@@ -56,7 +58,7 @@ def main(argv: list[str]) -> int:
             status.set_description_str,
         )  # fmt: skip
     chosen = fastest_enough(found.plans, found.teacher_s / config.target_speedup)
-    command = "python -m bench search " + " ".join(argv)
+    command = shlex.join(["python", "-m", "bench", "search", *argv])
     _write(Path(config.out) / f"{config.name}.yaml", plan_yaml(config.name, chosen, found, command))
     _write(Path(config.study_out) / f"{config.name}.yaml", study_yaml(config.name, found, config.study_points, command))
     print(table(found, chosen))
@@ -81,5 +83,4 @@ def _space(config: schema.SearchConfig) -> SearchSpace:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, lambda stream: stream.write(text.encode()))

@@ -42,8 +42,7 @@ class Pair:
 
     @classmethod
     def of(cls, teacher: Decoder, compressed: Compressed) -> Pair:
-        student = compressed.decoder
-        return cls(teacher, student, {part: compressed.behind(part) for part in ("entry", *student.spec.stages)})
+        return cls(teacher, compressed.decoder, compressed.behind())
 
     def changed_stages(self) -> list[str]:
         """Stages whose operator or widths differ from the teacher's."""

@@ -71,7 +71,11 @@ class NormedPointwise(nn.Module):
         self.conv = Pointwise(in_channels, out_channels)
 
     def forward(self, x_NCTHW: Tensor) -> Tensor:
-        return self.conv(self.norm(x_NCTHW.movedim(1, -1)).movedim(-1, 1))
+        return self.conv(self.normed(x_NCTHW))
+
+    def normed(self, x_NCTHW: Tensor) -> Tensor:
+        """What the 1x1x1 convolution reads."""
+        return self.norm(x_NCTHW.movedim(1, -1)).movedim(-1, 1)
 
 
 class ShuffleUpsampler(nn.Module):
@@ -85,9 +89,12 @@ class ShuffleUpsampler(nn.Module):
         self.conv = Conv3d(channels, channels * 8, time)
 
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
-        y = self.conv(x_NCTHW, stream)
-        N, C, T, H, W = y.shape
-        shuffled = y.reshape(N, C // 8, 2, 2, 2, T, H, W).permute(0, 1, 5, 2, 6, 3, 7, 4)
+        return self.deal_out(self.conv(x_NCTHW, stream), stream)
+
+    def deal_out(self, y_NCTHW: Tensor, stream: Stream) -> Tensor:
+        """Everything behind the convolution."""
+        N, C, T, H, W = y_NCTHW.shape
+        shuffled = y_NCTHW.reshape(N, C // 8, 2, 2, 2, T, H, W).permute(0, 1, 5, 2, 6, 3, 7, 4)
         frames = shuffled.reshape(N, C // 8, 2 * T, 2 * H, 2 * W)
         return frames[:, :, 1:] if stream.begins(self.slot, frames) else frames
 

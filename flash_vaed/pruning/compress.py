@@ -17,7 +17,7 @@ from flash_vaed.pruning.anatomy import Anatomy, anatomy, walk
 from flash_vaed.pruning.calibrate import calibrate
 from flash_vaed.pruning.choice import Kept, choose
 from flash_vaed.pruning.layers import Cut
-from flash_vaed.pruning.plan import CompressionPlan, on_meta, student_spec
+from flash_vaed.pruning.plan import CompressionPlan, student_spec
 from flash_vaed.pruning.refit import Step, refit
 from flash_vaed.pruning.statistics import NOTHING, Statistics
 
@@ -29,9 +29,10 @@ class Compressed:
     decoder: Decoder
     kept: dict[str, Kept]
 
-    def behind(self, part: str) -> list[int]:
+    def behind(self) -> dict[str, list[int]]:
         """The teacher's channel behind each one that leaves "entry" or a stage of the student."""
-        return self.kept[anatomy(self.decoder).behind(part)].channels
+        found = anatomy(self.decoder)
+        return {part: self.kept[found.behind(part)].channels for part in ("entry", *self.decoder.spec.stages)}
 
     def narrowed(self) -> dict[str, Kept]:
         """The sites that lost channels."""
@@ -52,12 +53,12 @@ def compress(
     nothing the student equals the teacher bit for bit.
     """
     spec = student_spec(teacher.spec, plan)
-    theirs, ours = anatomy(teacher), anatomy(on_meta(spec))
-    statistics = statistics if statistics is not None else calibrate(teacher, latents)
-    kept = choose(teacher, theirs, ours, plan, statistics)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         student = Decoder(spec).requires_grad_(False)
+    ours = anatomy(student)
+    statistics = statistics if statistics is not None else calibrate(teacher, latents)
+    kept = choose(teacher, anatomy(teacher), ours, plan, statistics)
     steps = surgery(student, teacher, ours, kept, statistics, plan.start)
     for step in steps:
         if plan.start != "random" or not step.changed:

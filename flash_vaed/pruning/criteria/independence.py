@@ -8,6 +8,8 @@ serves every ratio.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -33,7 +35,7 @@ def ranking(views: list[View], loudness_C: Tensor, rungs: tuple[float, ...] = RU
     settled = 0
     for rung in rungs:
         _take(selection, max(1, round(channels * rung)))
-        _exchange(selection, settled)
+        selection = _exchange(selection, settled)
         settled = len(selection.kept)
     _take(selection, channels)
     left = sorted(set(range(channels)) - set(selection.kept), key=lambda c: (-float(loudness_C[c]), c))
@@ -45,13 +47,15 @@ class Selection:
     so that a step costs C^2.
     """
 
-    def __init__(self, views: list[View]) -> None:
+    def __init__(self, views: list[View], kept: Sequence[int] = ()) -> None:
         self.views, self.kept = views, list[int]()
         self.residuals = [view.covariance.clone() for view in views]
         self.weighed = [view.metric @ view.covariance for view in views]
         self.nothing = NOTHING_LEFT * self.error()
         self.own = sum(view.covariance.diagonal() * view.metric.diagonal() for view in views)
         self.floors = [view.covariance.diagonal() * NOTHING_LEFT for view in views]
+        for channel in kept:
+            self.add(channel)
 
     def error(self) -> float:
         """What the lost channels cost."""
@@ -78,14 +82,9 @@ class Selection:
                 residual.sub_(torch.outer(column, column)).diagonal().clamp_(min=0)
                 weighed.sub_(torch.outer(behind, column))
 
-    def replace(self, position: int, channel: int) -> None:
-        """Exchange one kept channel; residuals are formed anew, so that rounding does not add up."""
-        kept = [*self.kept[:position], channel, *self.kept[position + 1 :]]
-        self.kept = []
-        self.residuals = [view.covariance.clone() for view in self.views]
-        self.weighed = [view.metric @ view.covariance for view in self.views]
-        for one in kept:
-            self.add(one)
+    def replaced(self, position: int, channel: int) -> Selection:
+        """With one kept channel exchanged; residuals are formed anew, so that rounding does not add up."""
+        return Selection(self.views, [*self.kept[:position], channel, *self.kept[position + 1 :]])
 
     def exchanges(self, settled: int) -> Tensor:
         """How much less the error would be with kept channel a (row; the first `settled` stay) exchanged for channel j.
@@ -101,11 +100,11 @@ class Selection:
             u = (view.covariance[:, self.kept] @ inverse)[:, settled:].T  # (a, C)
             q = inverse.diagonal()[settled:].unsqueeze(1).clamp_min(1e-300)
             through = u @ view.metric
-            loss = (through * u).sum(dim=1, keepdim=True) / q
+            cost = (through * u).sum(dim=1, keepdim=True)
             variance = residual.diagonal() + u.square() / q
-            cross = 2 * (u / q) * (u @ weighed) + (u / q).square() * (through * u).sum(dim=1, keepdim=True)
+            cross = 2 * (u / q) * (u @ weighed) + (u / q).square() * cost
             gain = ((weighed * residual).sum(dim=0) + cross) / variance.clamp_min(1e-300)
-            total += torch.where(variance > floor, gain, 0.0) - loss
+            total += torch.where(variance > floor, gain, 0.0) - cost / q
         total[:, self.kept] = -torch.inf
         return total
 
@@ -120,13 +119,14 @@ def _take(selection: Selection, width: int) -> None:
         selection.add(int(torch.where(alike, selection.own, -torch.inf).argmax()))
 
 
-def _exchange(selection: Selection, settled: int) -> None:
+def _exchange(selection: Selection, settled: int) -> Selection:
     """Exchange as long as it is worth it, the best pair first. Where all is rebuilt only rounding could be gained."""
     for _ in range(2 * len(selection.kept)):
         if len(selection.kept) == settled or selection.error() <= selection.nothing:
-            return
+            break
         drops = selection.exchanges(settled)
         position, channel = divmod(int(drops.argmax()), drops.shape[1])
         if not drops[position, channel] > WORTH * selection.error():
-            return
-        selection.replace(settled + position, channel)
+            break
+        selection = selection.replaced(settled + position, channel)
+    return selection

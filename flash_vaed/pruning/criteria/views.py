@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from flash_vaed.pruning.criteria.base import Evidence
+from flash_vaed.pruning.statistics import Moments
 
 
 class View(NamedTuple):
@@ -46,15 +47,14 @@ def _behind(covariance: Tensor, kernel_OK: Tensor, scaling: str) -> View:
     return View(view.covariance, squares / (view.covariance * squares).sum().clamp_min(1e-300))
 
 
-def _sensitivity(moments: object) -> Tensor:
-    sensitivity = getattr(moments, "sensitivity", None)
-    if sensitivity is None:
+def _sensitivity(moments: Moments) -> Tensor:
+    if moments.sensitivity is None:
         raise ValueError("these statistics know no sensitivity, which weighting=output needs; calibrate again")
-    return sensitivity
+    return moments.sensitivity
 
 
 def _scaled(covariance: Tensor, metric: Tensor, scaling: str) -> View:
-    """ "mean" divides every channel by its deviation before its errors are counted."""
+    """With "mean", every channel divided by its deviation before its errors are counted."""
     if scaling == "total":
         return View(covariance, metric)
     deviation = covariance.diagonal().clamp_min(1e-12).sqrt()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
 from flash_vaed.pruning.layers.base import LAYERS, Cut, LayerKind
 
 
@@ -16,6 +18,9 @@ class Attention(LayerKind):
 
     def width(self, layer: Any) -> int:
         return len(layer.norm.gamma)
+
+    def writers(self, layer: Any) -> dict[str, Tensor]:
+        return {}
 
     def cut(self, layer: Any, original: Any, cut: Cut) -> None:
         layer.load_state_dict(original.state_dict())

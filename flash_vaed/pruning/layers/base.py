@@ -118,17 +118,21 @@ class LayerKind(ABC):
     inner: ClassVar[str] = ""
     prunable: ClassVar[bool] = True
 
-    @abstractmethod
     def ties(self, layer: Any) -> bool:
         """Whether it writes onto the channels that it reads (an identity path), so that both are cut together."""
+        return False
 
-    @abstractmethod
+    def last(self, layer: Any) -> Operator:
+        """The convolution that writes its output."""
+        return layer.conv
+
     def width(self, layer: Any) -> int:
         """Channels it writes."""
+        return self.last(layer).out_channels
 
     def writers(self, layer: Any) -> dict[str, Tensor]:
         """The kernels (C, ...) whose rows write its output ("writes") and its inner site ("inner")."""
-        return {}
+        return {"writes": self.last(layer).rows()}
 
     def reads(self, layer: Any) -> dict[str, Read]:
         """The convolutions that read its input ("reads") and its inner site ("inner")."""
@@ -155,6 +159,12 @@ def kind_of(layer: nn.Module) -> LayerKind | None:
     """What pruning knows of a layer or of a class it is derived from, None for nothing."""
     names = (f"{base.__module__}.{base.__qualname__}" for base in type(layer).__mro__)
     return next((LAYERS.get(name)() for name in names if name in LAYERS), None)
+
+
+def store(layer: Any, weight: Tensor, bias: Tensor) -> None:
+    """Write a linear layer's weight, in whatever shape it has, and its bias."""
+    layer.weight.copy_(weight.reshape(layer.weight.shape))
+    layer.bias.copy_(bias)
 
 
 def rebuilt(moments: Moments, kept: Sequence[int]) -> tuple[Tensor, Tensor]:

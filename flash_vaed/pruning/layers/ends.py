@@ -8,8 +8,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from flash_vaed.operators import Operator
 from flash_vaed.operators.base import Index, at
-from flash_vaed.pruning.layers.base import LAYERS, Clip, Cut, LayerKind, Read
+from flash_vaed.pruning.layers.base import LAYERS, Clip, Cut, LayerKind, Read, store
 from flash_vaed.pruning.regression import fit_gain, solve
 from flash_vaed.state import Stream
 
@@ -18,49 +19,30 @@ from flash_vaed.state import Stream
 class LtxEntry(LayerKind):
     """A convolution of the latent and nothing else."""
 
-    def ties(self, layer: Any) -> bool:
-        return False
-
-    def width(self, layer: Any) -> int:
-        return layer.out_channels
-
-    def writers(self, layer: Any) -> dict[str, Tensor]:
-        return {"writes": layer.rows()}
+    def last(self, layer: Any) -> Operator:
+        return layer
 
     def cut(self, layer: Any, original: Any, cut: Cut) -> None:
-        layer.weight.copy_(original.weight[cut.writes])
-        layer.bias.copy_(original.bias[cut.writes])
+        theirs: Any = self.last(original)
+        store(self.last(layer), theirs.weight[cut.writes], theirs.bias[cut.writes])
 
 
 @LAYERS.register("flash_vaed.families.wan.Entry")
-class WanEntry(LayerKind):
+class WanEntry(LtxEntry):
     """A mix of the latent's channels, then a convolution."""
 
-    def ties(self, layer: Any) -> bool:
-        return False
-
-    def width(self, layer: Any) -> int:
-        return layer.conv.out_channels
-
-    def writers(self, layer: Any) -> dict[str, Tensor]:
-        return {"writes": layer.conv.rows()}
+    def last(self, layer: Any) -> Operator:
+        return layer.conv
 
     def cut(self, layer: Any, original: Any, cut: Cut) -> None:
         layer.latent_mix.load_state_dict(original.latent_mix.state_dict())
-        layer.conv.weight.copy_(original.conv.weight[cut.writes])
-        layer.conv.bias.copy_(original.conv.bias[cut.writes])
+        super().cut(layer, original, cut)
 
 
 @LAYERS.register("flash_vaed.families.wan.Head")
 @LAYERS.register("flash_vaed.families.ltx.Head")
 class Head(LayerKind):
     """Norm, SiLU, convolution to pixels."""
-
-    def ties(self, layer: Any) -> bool:
-        return False
-
-    def width(self, layer: Any) -> int:
-        return layer.conv.out_channels
 
     def reads(self, layer: Any) -> dict[str, Read]:
         return {"reads": Read("conv", layer.conv.rows(), getattr(layer.norm, "gamma", None))}

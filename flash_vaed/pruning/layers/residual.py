@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from flash_vaed.operators import Operator
 from flash_vaed.operators.base import Index, at
-from flash_vaed.pruning.layers.base import LAYERS, Clip, Cut, LayerKind, Read, rebuilt
+from flash_vaed.pruning.layers.base import LAYERS, Clip, Cut, LayerKind, Read, rebuilt, store
 from flash_vaed.pruning.regression import Regression, fit_gain, solve
 from flash_vaed.state import Stream
 
@@ -33,11 +33,11 @@ class Residual(LayerKind):
     def ties(self, block: Any) -> bool:
         return isinstance(block.shortcut, nn.Identity)
 
-    def width(self, block: Any) -> int:
-        return block.conv2.out_channels
+    def last(self, block: Any) -> Operator:
+        return block.conv2
 
     def writers(self, block: Any) -> dict[str, Tensor]:
-        return {"inner": block.conv1.rows(), "writes": block.conv2.rows()}
+        return {"inner": block.conv1.rows(), **super().writers(block)}
 
     def reads(self, block: Any) -> dict[str, Read]:
         return {
@@ -118,8 +118,7 @@ def solve_with_projection(
         regression.add(torch.cat([operator.columns(x_NCTHW, index), through], dim=2), target_PO)
     theta, bias = regression.solve()
     operator.write(theta[:, :split], bias)
-    linear.weight.copy_(theta[:, split:].transpose(1, 2).reshape(linear.weight.shape))
-    linear.bias.zero_()
+    store(linear, theta[:, split:].transpose(1, 2), torch.zeros_like(linear.bias))
 
 
 def _behind(block: Any, x: Tensor) -> Tensor:
@@ -130,7 +129,7 @@ def _behind(block: Any, x: Tensor) -> Tensor:
 def _through(shortcut: Any, x: Tensor) -> Tensor:
     """What reaches the 1x1x1 convolution of a projecting path."""
     norm, _ = _parts(shortcut)
-    return x if norm is None else norm(x.movedim(1, -1)).movedim(-1, 1)
+    return x if norm is None else shortcut.normed(x)
 
 
 def _parts(shortcut: Any) -> tuple[Any, Any]:
@@ -146,9 +145,7 @@ def _cut_projection(shortcut: Any, original: Any, cut: Cut) -> None:
         norm.weight.copy_(theirs.weight[cut.reads])
         norm.bias.copy_(theirs.bias[cut.reads])
     moments = cut.before if norm is None else cut.reaching("shortcut.conv")
-    weight, bias = cut.linear(source.weight, source.bias, cut.writes, cut.reads, moments)
-    linear.weight.copy_(weight)
-    linear.bias.copy_(bias)
+    store(linear, *cut.linear(source.weight, source.bias, cut.writes, cut.reads, moments))
 
 
 def _cut_identity(shortcut: Any, cut: Cut) -> None:
@@ -167,5 +164,4 @@ def _cut_identity(shortcut: Any, cut: Cut) -> None:
         spread = moments.covariance.diagonal()[kept].mean() + moments.mean[kept].var(correction=0)
         offset = offset + weights.T @ moments.mean[kept].mean().expand(len(kept))
         weights = weights * spread.sqrt()
-    linear.weight.copy_(weights.T.reshape(linear.weight.shape))
-    linear.bias.copy_(offset)
+    store(linear, weights.T, offset)

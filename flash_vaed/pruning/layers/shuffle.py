@@ -21,15 +21,11 @@ MOST_COLUMNS = 7000  # of a regression that only makes up for errors further up:
 
 @LAYERS.register("flash_vaed.families.ltx.ShuffleUpsampler")
 class Shuffle(LayerKind):
-    def ties(self, layer: Any) -> bool:
-        return False
-
     def width(self, layer: Any) -> int:
         return layer.conv.out_channels // PHASES
 
     def writers(self, layer: Any) -> dict[str, Tensor]:
-        rows = layer.conv.rows()
-        return {"writes": rows.reshape(len(rows) // PHASES, -1)}
+        return {"writes": layer.conv.rows().reshape(self.width(layer), -1)}
 
     def reads(self, layer: Any) -> dict[str, Read]:
         return {"reads": Read("", layer.conv.rows(), None)}
@@ -46,9 +42,10 @@ class Shuffle(LayerKind):
             written = original.conv(clip.x_teacher, Stream.fresh())
             index = sample(written)
             pairs.append((clip.x, index, at(written, index)[:, _phases(cut.writes)]))
+            clip.x_teacher = original.deal_out(written, Stream.fresh())
         solve(layer.conv, pairs)
         for clip in clips:
-            clip.advance(layer, original)
+            clip.x = layer(clip.x, Stream.fresh())
 
 
 def _phases(channels: list[int]) -> list[int]:

@@ -11,22 +11,13 @@ from typing import Any
 from torch import Tensor
 
 from flash_vaed.operators.base import Index, at, patches
-from flash_vaed.pruning.layers.base import LAYERS, Clip, Cut, LayerKind, Read
+from flash_vaed.pruning.layers.base import LAYERS, Clip, Cut, LayerKind, Read, store
 from flash_vaed.pruning.regression import Regression, solve
 from flash_vaed.state import Stream
 
 
 @LAYERS.register("flash_vaed.families.wan.Upsampler")
 class WanUpsampler(LayerKind):
-    def ties(self, layer: Any) -> bool:
-        return False
-
-    def width(self, layer: Any) -> int:
-        return layer.conv.out_channels
-
-    def writers(self, layer: Any) -> dict[str, Tensor]:
-        return {"writes": layer.conv.rows()}
-
     def reads(self, layer: Any) -> dict[str, Read]:
         first = layer.conv if layer.time_conv is None else layer.time_conv
         return {"reads": Read("", first.weight.detach(), None)}
@@ -37,12 +28,10 @@ class WanUpsampler(LayerKind):
     def cut(self, layer: Any, original: Any, cut: Cut) -> None:
         if layer.time_conv is not None:
             theirs = original.time_conv
-            weight, bias = cut.linear(theirs.weight, theirs.bias, _halves(theirs, cut.reads), cut.reads, cut.before)
-            layer.time_conv.weight.copy_(weight)
-            layer.time_conv.bias.copy_(bias)
-        weight, bias = cut.linear(original.conv.weight, original.conv.bias, cut.writes, cut.reads, cut.reaching("conv"))
-        layer.conv.weight.copy_(weight)
-        layer.conv.bias.copy_(bias)
+            halves = _halves(theirs, cut.reads)
+            store(layer.time_conv, *cut.linear(theirs.weight, theirs.bias, halves, cut.reads, cut.before))
+        conv, reaching = original.conv, cut.reaching("conv")
+        store(layer.conv, *cut.linear(conv.weight, conv.bias, cut.writes, cut.reads, reaching))
 
     def refit(self, layer: Any, original: Any, cut: Cut, clips: list[Clip], sample: Callable[[Tensor], Index]) -> None:
         if layer.time_conv is not None:
@@ -73,5 +62,4 @@ def _solve_time(time_conv: Any, original: Any, cut: Cut, clips: list[Clip], samp
             regression.add(patches(rest, index, (3, 1, 1)).unsqueeze(0), theirs[:, _halves(original, cut.reads)])
     if regression.count:
         theta, bias = regression.solve()
-        time_conv.weight.copy_(theta[0].T.reshape(time_conv.weight.shape))
-        time_conv.bias.copy_(bias)
+        store(time_conv, theta[0].T, bias)
