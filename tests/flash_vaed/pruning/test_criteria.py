@@ -214,7 +214,7 @@ def test_gains_are_what_a_channel_takes_off_the_error_of_all_views_also_after_an
     selection = Selection(views)
     for channel in (1, 4, 7):
         selection.add(channel)
-    selection.replace(1, 9)
+    selection = selection.replaced(1, 9)
     assert selection.error() == pytest.approx(error([1, 9, 7]), rel=1e-9)
     for channel in (0, 4, 8):
         expected = error([1, 9, 7]) - error([1, 9, 7, channel])
