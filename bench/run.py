@@ -46,7 +46,7 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
     if teacher.fingerprint != spec.teacher.fingerprint:
         raise ValueError(f"teacher {spec.teacher.path} changed while the runs were under way; start the command again")
     students = make_student(spec, teacher, device, cache, say, show)
-    warnings += [f"training left out clip {name}: {reason}" for name, reason in students.skipped_clips.items()]
+    left_out = students.skipped_clips
 
     # 3. The task: quality, speed, memory, cost, in separate passes.
     dtype = getattr(torch, spec.runtime.dtype)
@@ -59,10 +59,11 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
         student=(student := placed(students.trained, device, dtype)),
         untrained=student if students.untrained is students.trained else placed(students.untrained, device, dtype),
         evaluation=lambda: evaluation_set(spec, teacher, device, cache, say),
-        statistics=lambda: statistics_of(spec, teacher, lambda: calibration_latents(spec, teacher, {}), cache),
+        statistics=lambda: statistics_of(spec, teacher, lambda: calibration_latents(spec, teacher, left_out), cache),
         say=say,
     )
     rows = list(TASKS.get(spec.task)(bench))
+    warnings += [f"training left out clip {name}: {reason}" for name, reason in left_out.items()]
 
     # 4. How the student came about: what its channels stand for, and its training curve.
     for site, kept in students.narrowed.items():

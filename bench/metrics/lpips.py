@@ -54,10 +54,10 @@ class Lpips(Metric):
         if _heads_file() is None:
             return f"LPIPS needs the heads in the lpips package: {HEADS_COMMAND}"
         if not self._backbone.is_file():
-            return f"LPIPS needs the AlexNet weights, absent at {self._backbone}: {BACKBONE_COMMAND}"
+            return f"LPIPS needs the AlexNet weights, absent at {_shown(self._backbone)}: {BACKBONE_COMMAND}"
         found = _sha256(self._backbone, self._backbone.stat().st_mtime_ns)
         if not found.startswith(BACKBONE_SHA256_START):
-            wrong = f"{self._backbone} has sha256 {found[:8]}..., not {BACKBONE_SHA256_START}..."
+            wrong = f"{_shown(self._backbone)} has sha256 {found[:8]}..., not {BACKBONE_SHA256_START}..."
             return f"LPIPS needs torchvision's AlexNet weights; {wrong}: {BACKBONE_COMMAND}"
         return None
 
@@ -139,6 +139,11 @@ def _unit_length(features_NCHW: Tensor) -> Tensor:
 
 def _cached_backbone() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / BACKBONE_NAME
+
+
+def _shown(path: Path) -> str:
+    """For people and for stored rows, which say nothing of whose machine it was."""
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
 
 
 def _heads_file() -> Path | None:

@@ -48,7 +48,10 @@ def main(argv: list[str]) -> int:
         cache = Cache(config.paths.cache, lambda line: print(line, file=sys.stderr))
         teacher = load_teacher(spec.teacher.path)
         status.set_description_str("calibrating")
-        latents = calibration_latents(spec, teacher, {}, config.judge_clips)
+        left_out: dict[str, str] = {}
+        latents = calibration_latents(spec, teacher, left_out, config.judge_clips)
+        for name, reason in left_out.items():
+            tqdm.write(f"left out clip {name}: {reason}", file=sys.stderr)
         fit, judge = latents[: -config.judge_clips], latents[-config.judge_clips :]
         statistics = statistics_of(spec, teacher, lambda: fit, cache)
         timed = noise_latents(teacher.decoder.spec, spec.timing).to(device.kind, getattr(torch, spec.runtime.dtype))

@@ -44,11 +44,11 @@ class CompressionPlan:
     """Stages to edit, and how channels are chosen.
 
     ratio: share of channels that a pruned stage keeps, in (0, 1]. criterion: a name in `CRITERIA`.
-    scaling: "total" lets loud channels count more, "mean" gives every channel equal weight. weighting: whose error
-    criterion independence counts, the channels' own ("none"), that behind the next convolutions ("next"), or that of
-    the frames ("output"). subsets: "stage" keeps one set of channels
-    through all blocks of a narrowed stage, whose shortcuts stay identities; "block" one per block, with 1x1x1
-    shortcuts, as Flash-VAED's released students.
+    scaling: "total" lets loud channels count more, "mean" gives every channel equal weight (with weighting "none").
+    weighting: whose error criterion independence counts, the channels' own ("none"), that behind the next convolutions
+    ("next"), or that of the frames ("output"). subsets: "stage" keeps one set of channels through all blocks of a
+    narrowed stage, whose shortcuts stay identities; "block" one per block, with 1x1x1 shortcuts, as Flash-VAED's
+    released students.
     start: weights of what is changed: "random", "slice" (rows and columns of the teacher's), "fold" (lost channels
     folded into what reads them), "regression" (folded, then solved in closed form on the student's own inputs).
     """
@@ -70,6 +70,11 @@ class CompressionPlan:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is one of {', '.join(known)}, not {getattr(self, name)!r}")
+        if self.scaling == "mean" and self.weighting != "none":
+            raise ValueError(
+                f"scaling=mean gives every channel equal weight, weighting={self.weighting} weighs them by what they "
+                "do; take weighting=none with scaling=mean, or scaling=total"
+            )
 
     def width(self, stage: str, channels: int) -> int:
         """Channels that the plan leaves a stage of `channels`."""

@@ -32,30 +32,27 @@ def views_of(evidence: Evidence) -> list[View]:
     if evidence.weighting == "next":
         if not evidence.readers:
             raise ValueError("no convolution reads this site, so weighting=next says nothing; use weighting=none")
-        return [_behind(reader.moments.covariance, reader.kernel, evidence.scaling) for reader in evidence.readers]
+        return [_behind(reader.moments.covariance, reader.kernel) for reader in evidence.readers]
     if evidence.weighting == "output":
-        return [_scaled(m.covariance, _sensitivity(m), evidence.scaling) for m in evidence.written]
-    covariance = evidence.moments.covariance
-    return [_scaled(covariance, torch.eye(len(covariance), dtype=torch.float64), evidence.scaling)]
+        return [View(written.covariance, _sensitivity(written)) for written in evidence.written]
+    return [_own(evidence.moments.covariance, evidence.scaling)]
 
 
-def _behind(covariance: Tensor, kernel_OK: Tensor, scaling: str) -> View:
-    channels = len(covariance)
-    taps = kernel_OK.detach().double().reshape(len(kernel_OK), channels, -1)
+def _own(covariance: Tensor, scaling: str) -> View:
+    """With "mean", every channel divided by its deviation before its errors are counted."""
+    if scaling == "mean":
+        deviation = covariance.diagonal().clamp_min(1e-12).sqrt()
+        covariance = covariance / torch.outer(deviation, deviation)
+    return View(covariance, torch.eye(len(covariance), dtype=torch.float64))
+
+
+def _behind(covariance: Tensor, kernel_OK: Tensor) -> View:
+    taps = kernel_OK.detach().double().reshape(len(kernel_OK), len(covariance), -1)
     squares = torch.einsum("oct,odt->cd", taps, taps)
-    view = _scaled(covariance, squares, scaling)
-    return View(view.covariance, squares / (view.covariance * squares).sum().clamp_min(1e-300))
+    return View(covariance, squares / (covariance * squares).sum().clamp_min(1e-300))
 
 
 def _sensitivity(moments: Moments) -> Tensor:
     if moments.sensitivity is None:
         raise ValueError("these statistics know no sensitivity, which weighting=output needs; calibrate again")
     return moments.sensitivity
-
-
-def _scaled(covariance: Tensor, metric: Tensor, scaling: str) -> View:
-    """With "mean", every channel divided by its deviation before its errors are counted."""
-    if scaling == "total":
-        return View(covariance, metric)
-    deviation = covariance.diagonal().clamp_min(1e-12).sqrt()
-    return View(covariance / torch.outer(deviation, deviation), metric)

@@ -98,6 +98,8 @@ def test_absence_is_said_in_one_line_with_the_command_and_without_a_download(wei
     metric = Lpips(tmp_path / "nowhere.pth")
     assert "absent at" in metric.unavailable()
     assert "python -c" in metric.unavailable()
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    assert "absent at ~/nowhere.pth:" in metric.unavailable(), "stored rows say nothing of whose machine it was"
     with pytest.raises(ValueError, match="AlexNet weights, absent"):
         metric(clip_CTHW, clip_CTHW)
     monkeypatch.setattr(lpips_module, "_heads_file", lambda: None)

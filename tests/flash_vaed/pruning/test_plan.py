@@ -26,7 +26,7 @@ def plan(stages: dict[str, StageEdit], ratio: float = 0.5) -> CompressionPlan:
 def test_a_plan_survives_json():
     original = CompressionPlan(
         FrozenMapping({**LAST_THREE, "mid": StageEdit("conv2d", channels=32)}),
-        0.25, "random", "mean", "next", "block", "slice", 3,
+        0.25, "random", "mean", "none", "block", "slice", 3,
     )  # fmt: skip
     copy = CompressionPlan.from_json(json.loads(json.dumps(original.to_json())))
     assert copy == original
@@ -142,6 +142,13 @@ def test_an_unknown_choice_is_refused():
         CompressionPlan(scaling="median")
     with pytest.raises(ValueError, match="start is one of random, slice, fold, regression, not 'warm'"):
         CompressionPlan(start="warm")
+
+
+@pytest.mark.parametrize("weighting", ["next", "output"])
+def test_equal_weight_for_all_goes_with_no_weighting_only(weighting):
+    with pytest.raises(ValueError, match=f"weighting={weighting} weighs them .* take weighting=none"):
+        CompressionPlan(scaling="mean", weighting=weighting)
+    assert CompressionPlan(scaling="mean", weighting="none").scaling == "mean"
 
 
 @pytest.mark.parametrize(("channels", "ratio", "kept"), [(96, 1 / 8, 12), (10, 0.25, 2), (3, 0.01, 1), (7, 1.0, 7)])
