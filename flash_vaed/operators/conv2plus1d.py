@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from flash_vaed.operators.base import OPERATORS, Index, Operator, convolve, patches
+from flash_vaed.operators.base import OPERATORS, Index, Operator, convolve, low_rank, patches
 from flash_vaed.state import Stream
 
 
@@ -40,9 +40,9 @@ class Conv2plus1d(Operator):
         O, I = weight_OI333.shape[:2]  # noqa: E741
         M = len(self.spatial_weight)
         matrix = weight_OI333.detach().double().permute(1, 3, 4, 0, 2).reshape(I * 9, O * 3)
-        left, scale, right = torch.linalg.svd(matrix, full_matrices=False)
-        self.spatial_weight.copy_(left[:, :M].T.reshape(self.spatial_weight.shape))
-        over_time = (scale[:M, None] * right[:M]).view(M, O, 3)
+        left, scale, right = low_rank(matrix, M)
+        self.spatial_weight.copy_(left.T.reshape(self.spatial_weight.shape))
+        over_time = (scale[:, None] * right).view(M, O, 3)
         self.temporal_weight.copy_(over_time.transpose(0, 1).reshape(self.temporal_weight.shape))
         self.temporal_bias.copy_(bias_O)
 

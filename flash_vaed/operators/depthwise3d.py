@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from flash_vaed.operators.base import OPERATORS, Index, Operator, at, convolve, pad_time
+from flash_vaed.operators.base import OPERATORS, Index, Operator, at, convolve, low_rank, pad_time
 from flash_vaed.state import Stream
 
 
@@ -47,11 +47,11 @@ class Depthwise3d(Operator):
 
     @torch.no_grad()
     def from_dense(self, weight_OI333: Tensor, bias_O: Tensor) -> None:
-        """The nearest kernel in weight space: of rank M per input channel, by singular value decomposition."""
+        """The nearest kernel in weight space: of rank M per input channel, as of a singular value decomposition."""
         M = self.filters
         per_input = weight_OI333.detach().double().flatten(2).permute(1, 0, 2)  # (I, O, 27)
-        left, scale, right = torch.linalg.svd(per_input, full_matrices=False)
-        taps, mix = right[:, :M], left[:, :, :M] * scale[:, None, :M]  # (I, M, 27), (I, O, M)
+        left, scale, taps = low_rank(per_input, M)
+        mix = left * scale[:, None]  # (I, O, M), taps (I, M, 27)
         present = 13 if self.time.startswith("centred") else 22  # the tap at the position itself
         sign = torch.where(taps[:, :, present] < 0, -1.0, 1.0)  # (I, M)
         self.depthwise_weight.zero_()

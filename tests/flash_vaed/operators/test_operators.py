@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flash_vaed import DecoderState
 from flash_vaed.operators import OPERATORS, Operator
-from flash_vaed.operators.base import convolve, patches, sample_positions
+from flash_vaed.operators.base import convolve, low_rank, patches, sample_positions
 from flash_vaed.spec import TIMES
 from flash_vaed.state import Stream
 from tests.flash_vaed.examples import scramble
@@ -341,3 +341,16 @@ def test_where_positions_are_few_each_is_taken_once(first_frame, spare):
     assert torch.stack(index, dim=1).tolist() == [list(p) for p in every]
     drawn = sample_positions(shape, len(every) - 1, torch.Generator().manual_seed(0), first_frame)
     assert len(set(zip(*(axis.tolist() for axis in drawn), strict=True))) < len(every) - 1  # with replacement
+
+
+@pytest.mark.parametrize("shape", [(3, 10, 6), (2, 5, 27), (40, 12)])
+def test_a_low_rank_approximation_is_that_of_the_singular_values(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    u, s, vt = torch.linalg.svd(matrix, full_matrices=False)
+    for rank in (1, 3, 5):
+        left, scale, right = low_rank(matrix, rank)
+        torch.testing.assert_close(
+            left * scale.unsqueeze(-2) @ right, u[..., :rank] * s[..., None, :rank] @ vt[..., :rank, :]
+        )
+        torch.testing.assert_close(scale, s[..., :rank])
+        torch.testing.assert_close(left.norm(dim=-2), torch.ones_like(scale))
