@@ -42,13 +42,15 @@ def refit(steps: Sequence[Step], latents: Sequence[Tensor], seed: int = 0, compe
     """
     sample = Sampler(len(latents), seed)
     clips = [Clip(z, z) for z in latents]
-    for step in steps:
+    same = [_same(step.layer, step.original) for step in steps]
+    last = max((i for i, unchanged in enumerate(same) if not unchanged), default=-1)
+    end = len(steps) if compensate else last + 1
+    for step, unchanged in zip(steps[:end], same[:end], strict=True):
         unmoved = all(clip.x is clip.x_teacher or torch.equal(clip.x, clip.x_teacher) for clip in clips)
-        same = _same(step.layer, step.original)
-        if unmoved and same:
+        if unmoved and unchanged:
             for clip in clips:
                 clip.advance_together(step.original)
-        elif step.cut.reads and (compensate or not same):
+        elif step.cut.reads and (compensate or not unchanged):
             step.kind.refit(step.layer, step.original, step.cut, clips, sample)
         else:  # the entry, too: its rows are the teacher's
             for clip in clips:

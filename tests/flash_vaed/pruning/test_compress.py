@@ -320,6 +320,25 @@ def test_layers_in_front_of_the_first_change_are_left_alone(teacher, calibration
         assert all(torch.equal(value, theirs[name]) for name, value in ours.items()), part
 
 
+def test_without_compensation_layers_behind_the_last_change_are_left_alone_too(
+    teacher, calibration_latents, statistics
+):
+    def student(compensate: bool) -> Decoder:
+        changed = plan({"up0": StageEdit("conv2d")})
+        return compress(teacher, changed, calibration_latents, statistics, compensate).decoder
+
+    alone, compensated = student(False), student(True)
+
+    def equal(part: str, one: Decoder, other: Decoder) -> bool:
+        ours, theirs = one.get_submodule(part).state_dict(), other.get_submodule(part).state_dict()
+        return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+    assert equal("stages.up0.blocks", alone, compensated)
+    for part in ("stages.up0.upsampler", "stages.up1", "head"):
+        assert equal(part, alone, teacher)
+        assert not equal(part, compensated, teacher)
+
+
 def block_output(decoder: Decoder, path: str, latents: Tensor) -> Tensor:
     """What a module inside `decoder` gives for a clip, its first frame left out, as (positions, channels)."""
     caught: list[Tensor] = []
