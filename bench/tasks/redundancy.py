@@ -1,5 +1,6 @@
 """How many channels each site of the teacher needs: the share of variance that the first k of a ranking rebuild, for
-every k, every criterion, and the bound that no choice of channels can beat.
+every k and every criterion. Beside them: the bound that no choice of channels can beat, and the best of all choices
+where all of them can be tried.
 
 No student is built. This is what pruning rests on: where a curve is near one after a few channels, the others are
 linear maps of them.
@@ -18,15 +19,15 @@ from flash_vaed.pruning import CRITERIA
 from flash_vaed.pruning.anatomy import anatomy
 from flash_vaed.pruning.choice import EvidenceOf
 from flash_vaed.pruning.plan import WEIGHTINGS
-from flash_vaed.pruning.reconstruction import pca_curve, r2_curve
+from flash_vaed.pruning.reconstruction import best_subsets, pca_curve, r2_curve
 
 LOTS = 3  # seeds of the criterion that draws
-BOUND = "pca"
+BOUND, BEST = "pca", "best subset"
 
 
 @TASKS.register("redundancy")
 def redundancy(bench: Workbench) -> Iterator[Row]:
-    """Rows `r2_of_width`: site as `stage`, kept channels as `repeat`, criterion (or "pca") as `arm`."""
+    """Rows `r2_of_width`: site as `stage`, kept channels as `repeat`, criterion ("pca", "best subset") as `arm`."""
     teacher = bench.teacher.decoder
     bench.say("calibrating")
     found = anatomy(teacher)
@@ -36,6 +37,7 @@ def redundancy(bench: Workbench) -> Iterator[Row]:
         known = gather(site, bench.spec.prune.scaling, "none", torch.Generator())
         covariance = known.moments.covariance
         yield from _curve(bench, BOUND, site.name, pca_curve(covariance).tolist())
+        yield from _curve(bench, BEST, site.name, list(best_subsets(covariance).values()))
         for name, criterion, weighting, seed in _choices():
             if criterion == "scale" and not known.gains:
                 continue

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import torch
 from torch import Tensor
 
@@ -48,3 +51,21 @@ def r2_curve(covariance_CC: Tensor, order: list[int]) -> Tensor:
             residual = residual - torch.outer(column, column) / column[channel]
         shares.append((torch.trace(covariance) - torch.trace(residual)) / total)
     return torch.stack(shares).clamp(0, 1)
+
+
+def best_subsets(covariance_CC: Tensor, most: int = 20_000) -> dict[int, float]:
+    """The largest share that any choice of so many channels rebuilds, by trying all of them: for the widths up to half
+    the channels at which there are at most `most`.
+    """
+    covariance, best = covariance_CC.double(), {}
+    C = len(covariance)
+    load = (1e-12 * covariance.trace() / C).clamp_min(1e-300)
+    for width in range(1, C // 2 + 1):
+        if math.comb(C, width) > most:
+            break
+        subsets = torch.tensor(list(itertools.combinations(range(C), width)))
+        inner = covariance[subsets.unsqueeze(2), subsets.unsqueeze(1)] + load * torch.eye(width, dtype=torch.float64)
+        across = covariance[subsets]  # (subsets, width, C)
+        explained = (across * torch.linalg.solve(inner, across)).sum(dim=(1, 2))
+        best[width] = float(explained.max() / covariance.trace().clamp_min(1e-300))
+    return best

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from itertools import combinations
 
 import pytest
@@ -12,7 +13,7 @@ from flash_vaed.pruning import CRITERIA
 from flash_vaed.pruning.criteria import Evidence, Reader
 from flash_vaed.pruning.criteria.independence import Selection, ranking
 from flash_vaed.pruning.criteria.views import View
-from flash_vaed.pruning.reconstruction import pca_bound, r2_curve, reconstruction, reconstruction_r2
+from flash_vaed.pruning.reconstruction import best_subsets, pca_bound, r2_curve, reconstruction, reconstruction_r2
 from flash_vaed.pruning.statistics import Moments
 
 
@@ -289,6 +290,16 @@ def test_no_subset_beats_the_bound():
         best = max(reconstruction_r2(covariance, list(kept), 0) for kept in combinations(range(8), width))
         assert best <= pca_bound(covariance, width) + 1e-9
     assert pca_bound(covariance, 8) == pytest.approx(1)
+
+
+def test_the_best_of_all_choices_is_found_by_trying_them():
+    covariance = correlated(8, 3, noise=0.5)
+    tried = {
+        width: max(reconstruction_r2(covariance, list(c), ridge=1e-12) for c in itertools.combinations(range(8), width))
+        for width in (1, 2)
+    }
+    assert best_subsets(covariance, most=28) == pytest.approx(tried), "of three there are 56, more than asked for"
+    assert set(best_subsets(covariance)) == {1, 2, 3, 4}
 
 
 def test_the_curve_is_the_share_at_every_width():
