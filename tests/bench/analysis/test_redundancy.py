@@ -43,12 +43,7 @@ def test_the_best_ranking_comes_first_and_nothing_stored_is_no_text():
 
 
 def test_where_all_choices_were_tried_the_text_says_how_near_independence_comes():
-    text = render_text(
-        results(
-            ("best subset", "a", [0.5, 0.8]), ("independence, none", "a", [0.5, 0.6, *ramp(8)[2:]]), ("pca", "a", ramp(8))
-        )
-    )  # fmt: skip
-    assert (
-        "tried at 2 widths: independence, none reaches 87.5% of the best one's share on average, 75.0% at worst" in text
-    )
+    ours = ("independence, none", "a", [0.5, 0.6, *ramp(8)[2:]])
+    text = render_text(results(("best subset", "a", [0.5, 0.8]), ours, ("pca", "a", ramp(8))))
+    assert "2 widths: independence, none reaches 87.5% of the best one's share on average, 75.0% at worst" in text
     assert "\nbest subset" not in text, "a mean over few widths does not belong beside means over all"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from itertools import combinations
 
 import pytest
@@ -295,7 +294,7 @@ def test_no_subset_beats_the_bound():
 def test_the_best_of_all_choices_is_found_by_trying_them():
     covariance = correlated(8, 3, noise=0.5)
     tried = {
-        width: max(reconstruction_r2(covariance, list(c), ridge=1e-12) for c in itertools.combinations(range(8), width))
+        width: max(reconstruction_r2(covariance, list(c), ridge=1e-12) for c in combinations(range(8), width))
         for width in (1, 2)
     }
     assert best_subsets(covariance, most=28) == pytest.approx(tried), "of three there are 56, more than asked for"
