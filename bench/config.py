@@ -105,6 +105,7 @@ def to_run_spec(config: schema.Config) -> RunSpec:
         ),
         runtime=Runtime(
             _known(runtime.name, RUNTIMES, "runtime"), _known(runtime.dtype, DTYPES, "dtype"), runtime.chunk,
+            runtime.keep_heap,
         ),
         seed=config.seed,
     )  # fmt: skip

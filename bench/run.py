@@ -22,6 +22,7 @@ from bench.records import measurement
 from bench.tasks import TASKS, Workbench
 from bench.tasks.base import Row
 from flash_vaed import load_teacher
+from flash_vaed.decoding.heap import keep_freed_memory
 
 
 def execute(job: Job, emit: Emit) -> dict[str, Any]:
@@ -37,8 +38,10 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
     spec, device = job.spec, torch.device(job.device)
     cache = Cache(job.cache_folder, warnings.append)
 
-    # 1. The same start for every run: threads, seeds, exact float32 arithmetic.
+    # 1. The same start for every run: threads, seeds, exact float32 arithmetic, where freed memory goes.
     _settle(job.threads, spec.seed)
+    if spec.runtime.keep_heap and device.type == "cpu" and not keep_freed_memory():
+        warnings.append("runtime.keep_heap has no effect here: this system's allocator is not glibc's")
 
     # 2. The teacher, and the student made from it (from the cache where an earlier run has made it).
     say("teacher")

@@ -103,6 +103,7 @@ class RuntimeConf:
     name: str = "eager"
     dtype: str = "float32"
     chunk: int | None = None  # latents per step; null decodes the whole clip at once
+    keep_heap: bool = True  # on a CPU: memory that was freed stays with the process, for both arms
 
 
 @dataclass

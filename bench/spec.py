@@ -91,6 +91,7 @@ class Runtime:
     name: str
     dtype: str
     chunk: int | None
+    keep_heap: bool
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,14 @@ class _Builder:
         return found.layers()[inner] if inner else found
 
 
+def conditions(z_NCthw: Tensor, device_id: str) -> dict[str, Any]:
+    """What a stored time holds for, JSON-ready."""
+    return {
+        "device": device_id, "torch": torch.__version__, "threads": torch.get_num_threads(),
+        "dtype": str(z_NCthw.dtype), "shape": list(z_NCthw.shape),
+    }  # fmt: skip
+
+
 def _describe(layer: nn.Module) -> str:
     """What decides a layer's time besides its input: its class and those of its parts, with the shapes of their
     tensors.

@@ -9,14 +9,15 @@ from bench.search.search import Found
 from bench.search.solve import Plan
 
 SHOWN = 12  # rows of the table
+STEPS = 36  # of the short training in the study, as in the project's other studies
 
 
-def plan_yaml(name: str, plan: Plan, found: Found, command: str) -> str:
-    """The plan as `conf/plan` has them."""
-    speedup = found.teacher_s / plan.seconds
+def plan_yaml(name: str, plan: Plan, speedup: float, command: str) -> str:
+    """The plan as `conf/plan` has them. speedup: as measured."""
     lines = [
         f"# Found by: {command}",
-        f"# Predicted: {speedup:.2f} times the teacher's speed, {psnr_db(plan.mse):.2f} dB to its frames, untrained.",
+        f"# Measured: {speedup:.2f} times the teacher's speed. Predicted: {psnr_db(plan.mse):.2f} dB to its frames, "
+        "untrained.",
         f"name: {name}",
         "stages:",
     ]
@@ -27,11 +28,14 @@ def plan_yaml(name: str, plan: Plan, found: Found, command: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def study_yaml(name: str, found: Found, points: int, command: str) -> str:
-    """A study whose points are plans of the Pareto set, spread evenly over it, and the teacher as its control."""
+def study_yaml(name: str, found: Found, chosen: Plan, points: int, command: str) -> str:
+    """A study of the chosen plan and others of the Pareto set, spread evenly over it, with the teacher as control."""
     lines = [
         "# @package _global_",
         f"# Found by: {command}",
+        "# Plans that the search found at several speeds; the name says the speed it predicted.",
+        "distill:",
+        f"  steps: {STEPS}",
         "study:",
         f"  name: {name}",
         "  question: What do plans cost and buy that were searched on this device, stage by stage?",
@@ -39,12 +43,14 @@ def study_yaml(name: str, found: Found, points: int, command: str) -> str:
         "  points:",
         "    teacher: plan=teacher distill=none",
     ]
-    for plan in spread(found.plans, points):
-        edits = " ".join(
-            f"plan.stages.{stage}.operator={choice.operator} plan.stages.{stage}.channels={choice.channels}"
-            for stage, choice in plan.chosen.items()
-        )
-        lines.append(f"    searched-{found.teacher_s / plan.seconds:.1f}x: plan=teacher plan.name={name} {edits}")
+    changed = [plan for plan in found.plans if plan.mse > 0]
+    plans = {id(plan): plan for plan in [*spread(changed, points), chosen]}
+    for plan in sorted(plans.values(), key=lambda plan: plan.seconds):
+        lines.append(f"    {name}-{found.teacher_s / plan.seconds:.1f}x: >-")
+        lines.append(f"      plan=teacher plan.name={name}")
+        for stage, choice in plan.chosen.items():
+            edit = f"plan.stages.{stage}"
+            lines.append(f"      {edit}.operator={choice.operator} {edit}.channels={choice.channels}")
     return "\n".join(lines) + "\n"
 
 

@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from bench.cache import Artefact, Cache
 from bench.search.candidates import Choice, SearchSpace, candidates, fits, plan_of
 from bench.search.damage import Judge
-from bench.search.latency import PLAN, LayerTimes
+from bench.search.latency import PLAN, LayerTimes, conditions
 from bench.search.solve import Plan, pareto_plans
 from flash_vaed import Decoder, DecoderSpec
 from flash_vaed.pruning import Statistics
@@ -83,8 +82,7 @@ class _Times:
     def __init__(self, teacher: DecoderSpec, z_NCthw: Tensor, cache: Cache, device_id: str) -> None:
         self._teacher, self._cache = teacher, cache
         self._key = {
-            "version": VERSION, "device": device_id, "torch": torch.__version__, "dtype": str(z_NCthw.dtype),
-            "threads": torch.get_num_threads(), "shape": list(z_NCthw.shape), "timing": dataclasses.asdict(PLAN),
+            **conditions(z_NCthw, device_id), "version": VERSION, "timing": dataclasses.asdict(PLAN),
             "teacher": teacher.fingerprint(),
         }  # fmt: skip
         stored = cache.fetch("layer-times", self._key, lambda: Artefact({}, {}))

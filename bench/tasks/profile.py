@@ -45,6 +45,11 @@ def noise_latents(decoder: DecoderSpec, timing: Timing) -> Tensor:
     return decoder.latents.denormalize(noise)
 
 
+def timing_plan(timing: Timing) -> TimingPlan:
+    """How long a run measures."""
+    return TimingPlan(timing.warmup_s, timing.min_blocks, timing.max_blocks, timing.max_seconds)
+
+
 def arms_of(bench: Workbench) -> dict[str, Decoder]:
     """The two decoders that are compared, by the name of their rows."""
     return {"teacher": bench.teacher_decoder, "student": bench.student}
@@ -53,7 +58,7 @@ def arms_of(bench: Workbench) -> dict[str, Decoder]:
 def speed_rows(bench: Workbench, z_NCthw: Tensor) -> Iterator[Row]:
     """Seconds of whole-clip decodes, and from the first latent to the first frame; every sample is a row."""
     timing = bench.spec.timing
-    plan = TimingPlan(timing.warmup_s, timing.min_blocks, timing.max_blocks, timing.max_seconds)
+    plan = timing_plan(timing)
     whole = {arm: _whole_clip(decoder, z_NCthw, bench.spec.runtime.chunk) for arm, decoder in arms_of(bench).items()}
     first = {arm: _first_frame(decoder, z_NCthw) for arm, decoder in arms_of(bench).items()}
     for metric, calls, how in (("decode_time_s", whole, plan), ("first_frame_s", first, FIRST_FRAME_PLAN)):

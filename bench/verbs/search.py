@@ -28,9 +28,10 @@ from bench.records.write import write_atomically
 from bench.search.candidates import SearchSpace
 from bench.search.report import plan_yaml, study_yaml, table
 from bench.search.search import search
-from bench.search.solve import fastest_enough
-from bench.tasks.profile import noise_latents
+from bench.search.verify import Speedups, choose
+from bench.tasks.profile import noise_latents, timing_plan
 from flash_vaed import load_teacher
+from flash_vaed.decoding.heap import keep_freed_memory
 from flash_vaed.operators import OPERATORS
 
 
@@ -44,6 +45,8 @@ def main(argv: list[str]) -> int:
     space, spec = _space(config), pin(to_run_spec(config))
     device = detect(config.device.kind, config.device.threads)
     torch.set_num_threads(device.facts["threads"])
+    if spec.runtime.keep_heap and device.kind == "cpu":
+        keep_freed_memory()
     with tqdm(bar_format="{desc} [{elapsed}]", leave=False, mininterval=1) as status:
         cache = Cache(config.paths.cache, lambda line: print(line, file=sys.stderr))
         teacher = load_teacher(spec.teacher.path)
@@ -60,13 +63,16 @@ def main(argv: list[str]) -> int:
             teacher.decoder, statistics, fit, judge, timed, space, cache, key, device.device_id,
             status.set_description_str,
         )  # fmt: skip
-    chosen = fastest_enough(found.plans, found.teacher_s / config.target_speedup)
-    command = shlex.join(["python", "-m", "bench", "search", *argv])
-    _write(Path(config.out) / f"{config.name}.yaml", plan_yaml(config.name, chosen, found, command))
-    _write(Path(config.study_out) / f"{config.name}.yaml", study_yaml(config.name, found, config.study_points, command))
+        status.set_description_str("measuring plans")
+        measure = Speedups(teacher.decoder, timed, timing_plan(spec.timing), cache, device.device_id)
+        chosen, speedup = choose(found, config.target_speedup, measure)
+    command, name = shlex.join(["python", "-m", "bench", "search", *argv]), config.name
+    _write(Path(config.out) / f"{name}.yaml", plan_yaml(name, chosen, speedup, command))
+    _write(Path(config.study_out) / f"{name}.yaml", study_yaml(name, found, chosen, config.study_points, command))
     print(table(found, chosen))
-    print(f"\nplan: {config.out}/{config.name}.yaml   run it: python -m bench run plan={config.name}")
-    print(f"whole set: python -m bench multirun ablations={config.name}")
+    print(f"\nmeasured: {speedup:.2f} times the teacher's speed")
+    print(f"plan: {config.out}/{name}.yaml   run it: python -m bench run plan={name}")
+    print(f"whole set: python -m bench multirun ablations={name}")
     return 0
 
 
@@ -78,6 +84,8 @@ def _space(config: schema.SearchConfig) -> SearchSpace:
         raise ValueError(
             f"target_speedup is how many times faster than the teacher, above 0; not {config.target_speedup}"
         )
+    if Path(config.out).resolve() == Path(config.study_out).resolve():
+        raise ValueError(f"out and study_out are both {config.out}: the plan and the study have the same file name")
     if config.multiple < 1 or config.judge_clips < 1 or config.study_points < 1:
         raise ValueError("multiple, judge_clips and study_points are at least 1")
     if not config.fractions or not all(0 < fraction <= 1 for fraction in config.fractions):

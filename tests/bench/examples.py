@@ -15,7 +15,7 @@ SPEC = RunSpec(
     distill=Distill(("align",), 100, 1.0, 2, 9, 64, True),
     data=Data("bundled", None, "train", "heldout", None, 17, 144, 1, 0, "aaa", "bbb"),
     metrics=(("psnr", "1"), ("ssim", "1")), timing=Timing(17, 96, 96, 0.5, 3, 20, 5.0),
-    runtime=Runtime("eager", "float32", None), seed=0,
+    runtime=Runtime("eager", "float32", None, True), seed=0,
 )  # fmt: skip
 
 

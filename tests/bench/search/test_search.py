@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import yaml
 
 from bench.cache import Cache
 from bench.config import compose, to_config, to_run_spec
@@ -87,8 +88,8 @@ def test_layers_of_one_shape_are_timed_once(monkeypatch):
 def test_what_is_written_can_be_run(teacher, tmp_path):
     found = run(teacher, tmp_path)
     chosen = found.plans[0]
-    text = plan_yaml("tiny", chosen, found, "python -m bench search name=tiny")
-    assert text.startswith("# Found by: python -m bench search name=tiny\n")
+    text = plan_yaml("tiny", chosen, 2.5, "python -m bench search name=tiny")
+    assert text.startswith("# Found by: python -m bench search name=tiny\n# Measured: 2.50 times")
     overrides = ["plan=teacher", "plan.name=tiny", "teacher.path=x"]
     overrides += [
         f"plan.stages.{stage}={{operator: {choice.operator}, channels: {choice.channels}}}"
@@ -98,8 +99,11 @@ def test_what_is_written_can_be_run(teacher, tmp_path):
     assert {change.stage: (change.operator, change.channels) for change in spec.plan if change.channels} == {
         stage: (choice.operator, choice.channels) for stage, choice in chosen.chosen.items()
     }
-    study = study_yaml("tiny", found, 3, "command")
-    assert study.count("plan.name=tiny") == min(3, len(found.plans))
+    study = yaml.safe_load(study_yaml("tiny", found, chosen, 3, "command"))["study"]
+    assert len(study["points"]) == 1 + min(3, len(found.plans) - 1), "the teacher, and plans that change it"
+    label = f"tiny-{found.teacher_s / chosen.seconds:.1f}x"
+    written = to_run_spec(to_config(compose([*study["points"][label].split(), "teacher.path=x"]), Config))
+    assert written.plan == spec.plan
     assert "> " in table(found, chosen)
 
 

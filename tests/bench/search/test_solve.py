@@ -9,7 +9,7 @@ import pytest
 
 from bench.search.candidates import Choice
 from bench.search.report import spread
-from bench.search.solve import Plan, fastest_enough, pareto_plans
+from bench.search.solve import Plan, best_within, pareto_plans
 
 STAGES = ("mid", "up0", "up1", "up2")
 
@@ -69,13 +69,12 @@ def plans(*pairs: tuple[float, float]) -> list[Plan]:
 
 def test_the_best_plan_within_the_budget():
     found = plans((1.0, 0.9), (2.0, 0.5), (3.0, 0.1))
-    assert fastest_enough(found, 2.5).mse == 0.5
-    assert fastest_enough(found, 2.0).mse == 0.5
+    assert best_within(found, 2.5).mse == 0.5
+    assert best_within(found, 2.0).mse == 0.5
 
 
-def test_a_budget_that_nothing_keeps_says_what_is_possible():
-    with pytest.raises(ValueError, match=r"no plan takes 500.0 ms; the fastest is predicted at 1000.0 ms"):
-        fastest_enough(plans((1.0, 0.9)), 0.5)
+def test_a_budget_that_nothing_keeps_gets_the_fastest():
+    assert best_within(plans((1.0, 0.9), (2.0, 0.5)), 0.5).seconds == 1.0
 
 
 def test_a_thinned_set_keeps_its_ends():
