@@ -44,9 +44,9 @@ def study_yaml(name: str, found: Found, chosen: Plan, points: int, command: str)
         "    teacher: plan=teacher distill=none",
     ]
     changed = [plan for plan in found.plans if plan.mse > 0]
-    plans = {id(plan): plan for plan in [*spread(changed, points), chosen]}
-    for plan in sorted(plans.values(), key=lambda plan: plan.seconds):
-        lines.append(f"    {name}-{found.teacher_s / plan.seconds:.1f}x: >-")
+    named = {f"{name}-{found.teacher_s / plan.seconds:.1f}x": plan for plan in [*spread(changed, points), chosen]}
+    for label, plan in sorted(named.items(), key=lambda pair: pair[1].seconds):
+        lines.append(f"    {label}: >-")
         lines.append(f"      plan=teacher plan.name={name}")
         for stage, choice in plan.chosen.items():
             edit = f"plan.stages.{stage}"

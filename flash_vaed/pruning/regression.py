@@ -82,7 +82,8 @@ class Regression:
         cross = self._cross / self.count - column.unsqueeze(2) * missed.unsqueeze(1)
         load = strength * gram.diagonal(dim1=1, dim2=2).mean(dim=1) + 1e-12
         gram.diagonal(dim1=1, dim2=2).add_(load.unsqueeze(1))
-        change = torch.linalg.solve(gram, cross)
+        # group by group: torch 2.13 fails on a batch of large systems ("pivots given to lu_solve")
+        change = torch.stack([torch.linalg.solve(*system) for system in zip(gram, cross, strict=True)])
         mean = self._centre.double() + column.unsqueeze(1)  # (G, 1, K)
         bias = missed.unsqueeze(1) - mean @ change
         return (self.prior.double() + change).to(self.prior.dtype), bias.flatten().to(self.prior.dtype)
