@@ -30,9 +30,12 @@ def redundancy(results: Results) -> pd.DataFrame:
 
 def against_best(results: Results) -> pd.DataFrame:
     """Where every choice of channels was tried: columns run_id, stage, repeat (the width), and the share of variance
-    that the best of them ("best subset") and the ranking by independence ("independence, none") rebuild.
+    that the best of them ("best subset") and the ranking by independence ("independence, none") rebuild. From an eighth
+    of the channels on: a ranking is refined there, and its first few channels are not meant to be kept alone.
     """
     rows = results.measurements[results.measurements["metric"] == METRIC]
+    channels = rows.groupby(["run_id", "stage"])["repeat"].transform("max")
+    rows = rows[rows["repeat"] >= (channels * SHARES[0]).round()]
     curves = rows[rows["arm"].isin([BEST, OURS])].pivot(
         index=["run_id", "stage", "repeat"], columns="arm", values="value"
     )
