@@ -25,7 +25,7 @@ from bench.metrics import METRICS
 from bench.paths import ROOT
 from bench.spec import Data, Distill, Prune, RunSpec, Runtime, StageChange, TeacherRef, Timing
 from bench.tasks import TASKS
-from bench.timing import TimingPlan
+from bench.tasks.profile import timing_plan
 from bench.words import did_you_mean
 from flash_vaed.distill import PHASES
 from flash_vaed.operators import OPERATORS
@@ -152,7 +152,7 @@ def _check(spec: RunSpec) -> None:
             OPERATORS.get(change.operator)
     ClipProtocol(spec.data.frames, spec.data.size, spec.data.stride, spec.data.start)
     timing = spec.timing
-    TimingPlan(timing.warmup_s, timing.min_blocks, timing.max_blocks, timing.max_seconds)
+    timing_plan(timing)
     if timing.frames % 4 != 1 or timing.height % 8 or timing.width % 8 or min(timing.height, timing.width) < 8:
         shape = f"{timing.frames} frames of {timing.height} x {timing.width}"
         raise ValueError(f"timing needs 4n + 1 frames and sides that are multiples of 8, not {shape}")

@@ -1,4 +1,4 @@
-"""Peak memory of one call, measured in the process that makes it.
+"""Peak memory of one call, measured in the process that makes it; and where the memory goes that it frees.
 
 CUDA: the allocator's own peak. CPU on Linux: the kernel's high-water mark of resident memory, which can be reset;
 freed heap pages are handed back first, so that a second arm cannot hide in what the first one left. Elsewhere:
@@ -18,10 +18,19 @@ from pathlib import Path
 
 import torch
 
+from flash_vaed.decoding.heap import keep_freed_memory
+
 SAMPLE_INTERVAL_S = 0.002
 
 _STATUS = Path("/proc/self/status")
 _RESET_PEAK = Path("/proc/self/clear_refs")
+
+
+def settle_heap(keep: bool, kind: str) -> list[str]:
+    """Let this process keep what it frees, if `keep` and a device of that kind ask for it; a line where it cannot."""
+    if not keep or kind != "cpu" or keep_freed_memory():
+        return []
+    return ["runtime.keep_heap has no effect here: this system's allocator is not glibc's"]
 
 
 def peak_increase_bytes(fn: Callable[[], object], device: torch.device) -> tuple[int, str]:

@@ -16,13 +16,13 @@ from bench.cache import Cache
 from bench.evaluation import evaluation_set
 from bench.isolate import Emit
 from bench.job import Job
+from bench.memory import settle_heap
 from bench.placement import placed
 from bench.prepare import calibration_latents, make_student, statistics_of
 from bench.records import measurement
 from bench.tasks import TASKS, Workbench
 from bench.tasks.base import Row
 from flash_vaed import load_teacher
-from flash_vaed.decoding.heap import keep_freed_memory
 
 
 def execute(job: Job, emit: Emit) -> dict[str, Any]:
@@ -40,8 +40,7 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
 
     # 1. The same start for every run: threads, seeds, exact float32 arithmetic, where freed memory goes.
     _settle(job.threads, spec.seed)
-    if spec.runtime.keep_heap and device.type == "cpu" and not keep_freed_memory():
-        warnings.append("runtime.keep_heap has no effect here: this system's allocator is not glibc's")
+    warnings += settle_heap(spec.runtime.keep_heap, device.type)
 
     # 2. The teacher, and the student made from it (from the cache where an earlier run has made it).
     say("teacher")

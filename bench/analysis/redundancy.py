@@ -17,9 +17,8 @@ def redundancy(results: Results) -> pd.DataFrame:
     Columns run_id, stage (the site), channels, arm (the ranking, "pca" the bound), 0.125, 0.25, 0.5. A ranking that was
     drawn several times is one row, the mean.
     """
-    rows = results.measurements[results.measurements["metric"] == METRIC]
+    rows, channels = _curves(results)
     rows = rows.assign(arm=rows["arm"].str.replace(r", seed \d+$", "", regex=True))
-    channels = rows.groupby(["run_id", "stage"])["repeat"].transform("max")
     parts = []
     for share in SHARES:
         width = (channels * share).round().clip(lower=1)
@@ -33,13 +32,18 @@ def against_best(results: Results) -> pd.DataFrame:
     that the best of them ("best subset") and the ranking by independence ("independence, none") rebuild. From an eighth
     of the channels on: a ranking is refined there, and its first few channels are not meant to be kept alone.
     """
-    rows = results.measurements[results.measurements["metric"] == METRIC]
-    channels = rows.groupby(["run_id", "stage"])["repeat"].transform("max")
+    rows, channels = _curves(results)
     rows = rows[rows["repeat"] >= (channels * SHARES[0]).round()]
     curves = rows[rows["arm"].isin([BEST, OURS])].pivot(
         index=["run_id", "stage", "repeat"], columns="arm", values="value"
     )
     return curves.reindex(columns=[BEST, OURS]).dropna().reset_index()
+
+
+def _curves(results: Results) -> tuple[pd.DataFrame, pd.Series]:
+    """The stored curves, and beside every row how many channels its site has."""
+    rows = results.measurements[results.measurements["metric"] == METRIC]
+    return rows, rows.groupby(["run_id", "stage"])["repeat"].transform("max")
 
 
 def render_text(results: Results) -> str:

@@ -1,7 +1,7 @@
 """How long a decoder takes, as a sum over its layers, each kind of layer timed once.
 
 A stage runs its layers one after the other, so their times add up; what is not in the sum is the clamp at the end and
-what caches carry over from one layer to the next. It is a prediction: a plan's speed is measured when it is run.
+what caches carry over from one layer to the next. It is a prediction; `verify.py` measures.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ class _Builder:
         return found.layers()[inner] if inner else found
 
 
-def conditions(z_NCthw: Tensor, device_id: str) -> dict[str, Any]:
+def conditions(z_NCthw: Tensor, machine: str) -> dict[str, Any]:
     """What a stored time holds for, JSON-ready."""
     return {
-        "device": device_id, "torch": torch.__version__, "threads": torch.get_num_threads(),
+        "machine": machine, "torch": torch.__version__, "threads": torch.get_num_threads(),
         "dtype": str(z_NCthw.dtype), "shape": list(z_NCthw.shape),
     }  # fmt: skip
 

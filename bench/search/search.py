@@ -44,7 +44,7 @@ def search(
     space: SearchSpace,
     cache: Cache,
     key: dict[str, Any],
-    device_id: str,
+    machine: str,
     say: Say,
 ) -> Found:
     """The Pareto set of plans for `teacher`. key: what `fit` and `judge` come from, for the cache. timed_z_NCthw: the
@@ -58,7 +58,7 @@ def search(
             say(f"judging {len(mse) + 1} of {total}: {stage} {choice.operator} {choice.channels}")
             mse[stage, choice] = _judged(judged, stage, choice, of_stage[0], cache, key)
     say("timing layers")
-    times = _Times(teacher.spec, timed_z_NCthw, cache, device_id)
+    times = _Times(teacher.spec, timed_z_NCthw, cache, machine)
     plans = pareto_plans(choices, mse, times.stage_s, times.entry_s())
     times.store()
     return Found(plans, times.layers.decoder_s(teacher.spec))
@@ -79,10 +79,10 @@ def _judged(judge: Judge, stage: str, choice: Choice, own: Choice, cache: Cache,
 class _Times:
     """Seconds of stages between their neighbours, from times of layers."""
 
-    def __init__(self, teacher: DecoderSpec, z_NCthw: Tensor, cache: Cache, device_id: str) -> None:
+    def __init__(self, teacher: DecoderSpec, z_NCthw: Tensor, cache: Cache, machine: str) -> None:
         self._teacher, self._cache = teacher, cache
         self._key = {
-            **conditions(z_NCthw, device_id), "version": VERSION, "timing": dataclasses.asdict(PLAN),
+            **conditions(z_NCthw, machine), "version": VERSION, "timing": dataclasses.asdict(PLAN),
             "teacher": teacher.fingerprint(),
         }  # fmt: skip
         stored = cache.fetch("layer-times", self._key, lambda: Artefact({}, {}))

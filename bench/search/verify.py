@@ -6,7 +6,6 @@ and the other way round; of those that are fast enough the best is taken.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import statistics
 from collections import defaultdict
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.cache import Artefact, Cache
+from bench.placement import placed
 from bench.search.candidates import plan_of
 from bench.search.latency import conditions
 from bench.search.search import Found
@@ -54,11 +54,11 @@ def choose(found: Found, target_speedup: float, measure: Callable[[Plan], float]
 class Speedups:
     """Speed-ups of plans, measured once per kind of machine."""
 
-    def __init__(self, teacher: Decoder, z_NCthw: Tensor, timing: TimingPlan, cache: Cache, device_id: str) -> None:
-        self._teacher = copy.deepcopy(teacher).to(z_NCthw.device, z_NCthw.dtype).eval()
+    def __init__(self, teacher: Decoder, z_NCthw: Tensor, timing: TimingPlan, cache: Cache, machine: str) -> None:
+        self._teacher = placed(teacher, z_NCthw.device, z_NCthw.dtype)
         self._z, self._timing, self._cache = z_NCthw, timing, cache
         self._key = {
-            **conditions(z_NCthw, device_id), "timing": dataclasses.asdict(timing),
+            **conditions(z_NCthw, machine), "timing": dataclasses.asdict(timing),
             "teacher": teacher.spec.fingerprint(),
         }  # fmt: skip
 

@@ -22,6 +22,7 @@ from bench.arguments import parse_overrides
 from bench.cache import Cache
 from bench.config import compose, to_config, to_run_spec
 from bench.device import detect
+from bench.memory import settle_heap
 from bench.pin import pin
 from bench.prepare import calibration_key, calibration_latents, statistics_of
 from bench.records.write import write_atomically
@@ -31,7 +32,6 @@ from bench.search.search import search
 from bench.search.verify import Speedups, choose
 from bench.tasks.profile import noise_latents, timing_plan
 from flash_vaed import load_teacher
-from flash_vaed.decoding.heap import keep_freed_memory
 from flash_vaed.operators import OPERATORS
 
 
@@ -45,8 +45,9 @@ def main(argv: list[str]) -> int:
     space, spec = _space(config), pin(to_run_spec(config))
     device = detect(config.device.kind, config.device.threads)
     torch.set_num_threads(device.facts["threads"])
-    if spec.runtime.keep_heap and device.kind == "cpu":
-        keep_freed_memory()
+    for warning in settle_heap(spec.runtime.keep_heap, device.kind):
+        print(warning, file=sys.stderr)
+    machine = f"{device.device_id}, keep_heap={spec.runtime.keep_heap}"  # what times hold for
     with tqdm(bar_format="{desc} [{elapsed}]", leave=False, mininterval=1) as status:
         cache = Cache(config.paths.cache, lambda line: print(line, file=sys.stderr))
         teacher = load_teacher(spec.teacher.path)
@@ -60,11 +61,11 @@ def main(argv: list[str]) -> int:
         timed = noise_latents(teacher.decoder.spec, spec.timing).to(device.kind, getattr(torch, spec.runtime.dtype))
         key = {**calibration_key(spec), "judge_clips": config.judge_clips}
         found = search(
-            teacher.decoder, statistics, fit, judge, timed, space, cache, key, device.device_id,
+            teacher.decoder, statistics, fit, judge, timed, space, cache, key, machine,
             status.set_description_str,
         )  # fmt: skip
         status.set_description_str("measuring plans")
-        measure = Speedups(teacher.decoder, timed, timing_plan(spec.timing), cache, device.device_id)
+        measure = Speedups(teacher.decoder, timed, timing_plan(spec.timing), cache, machine)
         chosen, speedup = choose(found, config.target_speedup, measure)
     command, name = shlex.join(["python", "-m", "bench", "search", *argv]), config.name
     _write(Path(config.out) / f"{name}.yaml", plan_yaml(name, chosen, speedup, command))

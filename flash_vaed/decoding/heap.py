@@ -6,7 +6,7 @@ the peak was 1.1 to 1.5 times what was in use, twice with tiles of many sizes. A
 is in use and costs a tenth to a third more time for fresh pages, so it holds only where memory matters more.
 
 The other way round, a process that keeps what it freed never waits for fresh pages. That is worth the more, the less a
-decoder computes per byte: a sixth of the bundled teacher's time, over a quarter of a small student's.
+decoder computes per byte, so it is worth more to a small student than to its teacher.
 """
 
 from __future__ import annotations
