@@ -24,9 +24,6 @@ from pathlib import Path
 from typing import Any
 
 PRELOAD = ("torch", "flash_vaed", "bench.run")
-# glibc gives every large tensor back to the system when it is freed and takes fresh, zeroed pages for the next one; on
-# a CPU that costs both arms up to a third of their time. These keep freed memory in the process.
-ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(8 << 30), "MALLOC_TOP_PAD_": str(256 << 20)}
 LOG_TAIL_LINES = 20
 GRACE_S = 5.0  # for a finished child to leave
 
@@ -78,8 +75,6 @@ class _Child:
     """The process of one run, its two pipes, and its end: leaving the `with` block leaves no process behind."""
 
     def __init__(self, target: Target, job: Any, log_path: Path) -> None:
-        for name, value in ALLOCATOR.items():
-            os.environ.setdefault(name, value)  # the fork server reads them when it starts
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(list(PRELOAD))
         self.receiver, sender = context.Pipe(duplex=False)

@@ -21,7 +21,8 @@ import torch
 HEAP_BLOCK_BYTES = 32 * 2**20  # where the threshold comes to rest: larger blocks are always given back
 _LOW_BYTES = 128 * 2**10  # where it starts
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # names of glibc's settings
-_NEVER = 2**31 - 1
+_NEVER = -1
+_PAD_BYTES = 256 * 2**20  # taken from the system beyond what is asked for
 _MOST_MAPPED = 65536  # glibc's own limit on the number of mapped blocks
 
 
@@ -34,8 +35,7 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     return all(
-        mallopt(name, value)
-        for name, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER), (_TOP_PAD, 2 * HEAP_BLOCK_BYTES))
+        mallopt(name, value) for name, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER), (_TOP_PAD, _PAD_BYTES))
     )
 
 
