@@ -107,7 +107,7 @@ def _print_table(done: Sequence[Done]) -> None:
     for problem in stored.problems:
         print(f"left out: {problem}")
     print()
-    elsewhere = f"streamlit run dashboard/app.py -- --results {shlex.quote(results)}"
+    elsewhere = f"python -m streamlit run dashboard/app.py -- --results {shlex.quote(results)}"
     print(f"Results: {results}   Dashboard: {'make dashboard' if results == 'results' else elsewhere}")
 
 
