@@ -9,6 +9,7 @@ from bench.analysis.results import Results
 METRIC = "r2_of_width"
 SHARES = (0.125, 0.25, 0.5)
 BEST, OURS = "best subset", "independence, none"
+SEED = r", seed \d+$"  # what tells the draws of one ranking apart
 
 
 def redundancy(results: Results) -> pd.DataFrame:
@@ -17,8 +18,8 @@ def redundancy(results: Results) -> pd.DataFrame:
     Columns run_id, stage (the site), channels, arm (the ranking, "pca" the bound), 0.125, 0.25, 0.5. A ranking that was
     drawn several times is one row, the mean.
     """
-    rows, channels = _curves(results)
-    rows = rows.assign(arm=rows["arm"].str.replace(r", seed \d+$", "", regex=True))
+    rows, channels = _stored(results)
+    rows = rows.assign(arm=rows["arm"].str.replace(SEED, "", regex=True))
     parts = []
     for share in SHARES:
         width = (channels * share).round().clip(lower=1)
@@ -32,7 +33,7 @@ def against_best(results: Results) -> pd.DataFrame:
     that the best of them ("best subset") and the ranking by independence ("independence, none") rebuild. From an eighth
     of the channels on: a ranking is refined there, and its first few channels are not meant to be kept alone.
     """
-    rows, channels = _curves(results)
+    rows, channels = _stored(results)
     rows = rows[rows["repeat"] >= (channels * SHARES[0]).round()]
     curves = rows[rows["arm"].isin([BEST, OURS])].pivot(
         index=["run_id", "stage", "repeat"], columns="arm", values="value"
@@ -40,7 +41,17 @@ def against_best(results: Results) -> pd.DataFrame:
     return curves.reindex(columns=[BEST, OURS]).dropna().reset_index()
 
 
-def _curves(results: Results) -> tuple[pd.DataFrame, pd.Series]:
+def curves(results: Results) -> pd.DataFrame:
+    """Whole curves: columns run_id, stage (the site), arm (the ranking), repeat (channels kept), share (of the site's
+    channels) and value (of its variance). A ranking that was drawn several times is one curve, the mean.
+    """
+    rows, channels = _stored(results)
+    rows = rows.assign(arm=rows["arm"].str.replace(SEED, "", regex=True), share=rows["repeat"] / channels)
+    found = rows.groupby(["run_id", "stage", "arm", "repeat", "share"], sort=False)["value"].mean()
+    return found.reset_index()
+
+
+def _stored(results: Results) -> tuple[pd.DataFrame, pd.Series]:
     """The stored curves, and beside every row how many channels its site has."""
     rows = results.measurements[results.measurements["metric"] == METRIC]
     return rows, rows.groupby(["run_id", "stage"])["repeat"].transform("max")

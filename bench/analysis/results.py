@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -17,6 +18,11 @@ class Results:
     runs: pd.DataFrame
     measurements: pd.DataFrame
     problems: list[records.Problem] = field(default_factory=list)
+
+    def of(self, run_ids: Collection[str]) -> Results:
+        """These runs alone."""
+        runs, rows = self.runs, self.measurements
+        return Results(runs[runs["run_id"].isin(run_ids)], rows[rows["run_id"].isin(run_ids)])
 
 
 def load(folders: ResultsDirs) -> Results:

@@ -2,17 +2,22 @@
 
   python -m bench figures                                  the README's picture, from results/ into docs/
   python -m bench figures --results DIR --out DIR --study NAME --x speedup --y psnr_teacher
-One file per study, kind of machine and protocol: only such runs share a picture.
+One file per study, kind of machine and protocol: only such runs share a picture. It shows speed against quality; a run
+of the redundancy task gets a picture of its own with the curves of every site.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from bench import analysis
-from bench.analysis.svg import pareto_svg
+from bench.analysis.svg import pareto_svg, redundancy_svg
 from bench.arguments import parser_of
 
 GROUP = ["study", "device_id", "protocol_id"]
@@ -37,11 +42,22 @@ def main(argv: list[str]) -> int:
         raise ValueError("no finished run to draw; run a study first: python -m bench multirun")
     out = Path(given.out)
     out.mkdir(parents=True, exist_ok=True)
-    seen: dict[str, int] = {}
-    for (study, _, _), group in summary.groupby(GROUP):
+    seen: Counter[str] = Counter()
+    for study, picture in _pictures(results, summary, given.x, given.y):
         name = re.sub(r"\W", "_", study) or "runs"  # a stored name never leaves the folder
-        seen[name] = seen.get(name, 0) + 1
+        seen[name] += 1
         path = out / (f"{name}.svg" if seen[name] == 1 else f"{name}-{seen[name]}.svg")
-        path.write_text(pareto_svg(group, given.x, given.y, analysis.columns_of(results)))
+        path.write_text(picture)
         print(path)
     return 0
+
+
+def _pictures(results: analysis.Results, summary: pd.DataFrame, x: str, y: str) -> Iterator[tuple[str, str]]:
+    """Study and SVG text of every picture."""
+    with_curves = set(analysis.redundancy.curves(results)["run_id"])
+    for (study, _, _), group in summary.groupby(GROUP):
+        for run_id in group["run_id"][group["run_id"].isin(with_curves)]:
+            yield study, redundancy_svg(results.of([run_id]))
+        others = group[~group["run_id"].isin(with_curves)]
+        if len(others):
+            yield study, pareto_svg(others, x, y, analysis.columns_of(results))

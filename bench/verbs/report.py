@@ -27,14 +27,8 @@ def main(argv: list[str]) -> int:
     for problem in results.problems:
         print(f"left out: {problem}", file=sys.stderr)
     print((analysis.table.to_json if given.json else analysis.table.render_text)(summary, given.study))
-    if not given.json and (shares := analysis.redundancy.render_text(_of_study(results, given.study))):
+    runs = results.runs
+    shown = results.of(runs["run_id"] if given.study is None else runs["run_id"][runs["study"] == given.study])
+    if not given.json and (shares := analysis.redundancy.render_text(shown)):
         print(f"\n{shares}")
     return 0
-
-
-def _of_study(results: analysis.Results, study: str | None) -> analysis.Results:
-    """The runs of one study, or all of them."""
-    if study is None:
-        return results
-    runs = results.runs[results.runs["study"] == study]
-    return analysis.Results(runs, results.measurements[results.measurements["run_id"].isin(runs["run_id"])])

@@ -31,3 +31,20 @@ def test_nothing_to_draw_is_one_clear_line(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="multirun"):
         figures.main(["--results", str(tmp_path / "empty"), "--out", str(tmp_path)])
+
+
+def test_a_run_of_the_redundancy_task_becomes_a_panel_of_curves_per_site(tmp_path):
+    run, rows = synthetic_results.make_run("run-1")
+    curves = [
+        {**rows[0], "metric": "r2_of_width", "arm": arm, "stage": site, "repeat": width, "value": width / 4}
+        for arm in ("pca", "independence, none", "random, seed 0", "random, seed 1")
+        for site in ("up2.stream", "<up3>.stream")
+        for width in range(1, 5)
+    ]
+    synthetic_results.store(tmp_path / "results", (run, curves))
+    assert figures.main(["--results", str(tmp_path / "results"), "--out", str(tmp_path / "out")]) == 0
+    (picture,) = (tmp_path / "out").iterdir()
+    root = ET.parse(picture).getroot()
+    texts = [element.text for element in root.findall(".//{*}text")]
+    assert {"up2.stream, 4 channels", "<up3>.stream, 4 channels", "independence", "bound (PCA)"} <= set(texts)
+    assert len(root.findall(".//{*}polyline")) == 2 * 3, "a curve per site and ranking, lots averaged"

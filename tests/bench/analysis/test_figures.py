@@ -12,7 +12,9 @@ import pytest
 from bench import analysis
 from bench.analysis.figures import FADED, pareto_figure
 from bench.analysis.points import TEACHER_COLOUR, pareto_points, plan_colours
-from bench.analysis.svg import HEIGHT, WIDTH, pareto_svg, ticks
+from bench.analysis.svg import pareto_svg
+from bench.analysis.svg.paper import ticks
+from bench.analysis.svg.pareto import HEIGHT, WIDTH
 from tests.synthetic_results import make_run, quickstart, store
 
 HOSTILE = "<img src=x onerror=alert(1)> & %{x} <a href='http://x'>x</a>\x00\x1b"

@@ -1,23 +1,20 @@
-"""The Pareto picture as a plain SVG file, for documents. Nothing is needed to draw it but text."""
+"""The Pareto picture: cost against quality, the front, a label at every point that has room for one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from xml.sax.saxutils import escape
 
 import pandas as pd
 
-from bench.analysis import units
 from bench.analysis.columns import KNOWN, Column
 from bench.analysis.points import TEACHER_COLOUR, Points, pareto_points, plan_colours
+from bench.analysis.svg.paper import GREY, GRID, INK, line, polyline, sheet, text, tick_text, ticks, upright
 
 WIDTH, HEIGHT = 860, 520  # of the picture, in user units
 LEFT, RIGHT, TOP, BOTTOM = 70, 24, 54, 62  # margins around the axes
 CHARACTER, LINE = 6.1, 13.0  # size of a label's character, in user units
-INK, GRID = "#333333", "#e4e4e4"
 DOTTED = f'stroke="{TEACHER_COLOUR}" stroke-width="1.5" stroke-dasharray="2 4"'
-HALO = 'stroke="#ffffff" stroke-width="3" paint-order="stroke"'  # keeps a label readable where it crosses a line
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -31,10 +28,7 @@ def pareto_svg(
     """
     picture = _Picture(pareto_points(summary, x, y, columns))
     layers = (picture.axes, picture.front, picture.marks, picture.teacher, picture.labels, picture.legend)
-    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif"'
-    paper = f'<rect width="{WIDTH}" height="{HEIGHT}" rx="6" fill="#ffffff"/>'
-    body = [element for layer in layers for element in layer()]
-    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {size}>', paper, *body, "</svg>", ""])
+    return sheet(WIDTH, HEIGHT, (element for layer in layers for element in layer()))
 
 
 class _Picture:
@@ -60,20 +54,18 @@ class _Picture:
         bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
         for tick in self.x_ticks:
             at, _ = self.place(tick, self.y_ticks[0])
-            yield _line(at, TOP, at, bottom, GRID)
-            yield _text(at, bottom + 18, _tick_text(tick), "middle")
+            yield line(at, TOP, at, bottom, GRID)
+            yield text(at, bottom + 18, tick_text(tick), "middle")
         for tick in self.y_ticks:
             _, at = self.place(self.x_ticks[0], tick)
-            yield _line(LEFT, at, right, at, GRID)
-            yield _text(LEFT - 8, at + 4, _tick_text(tick), "end")
+            yield line(LEFT, at, right, at, GRID)
+            yield text(LEFT - 8, at + 4, tick_text(tick), "end")
         x_title, y_title = (_axis_title(column) for column in (self.points.x, self.points.y))
-        yield _text((LEFT + right) / 2, HEIGHT - 16, x_title, "middle")
-        yield f'<g transform="translate(20 {(TOP + bottom) / 2:.1f}) rotate(-90)">{_text(0, 0, y_title, "middle")}</g>'
+        yield text((LEFT + right) / 2, HEIGHT - 16, x_title, "middle")
+        yield upright(20, (TOP + bottom) / 2, y_title)
 
     def front(self) -> Iterator[str]:
-        places = [self.place(*point) for point in self._data(self.points.front)]
-        path = " ".join(f"{at_x:.1f},{at_y:.1f}" for at_x, at_y in places)
-        yield f'<polyline points="{path}" fill="none" {DOTTED}/>'
+        yield polyline([self.place(*point) for point in self._data(self.points.front)], DOTTED)
 
     def marks(self) -> Iterator[str]:
         rows = self.points.rows
@@ -82,7 +74,7 @@ class _Picture:
             (at_x, at_y), colour = self.place(x, y), self.colours[plan]
             bar = ""
             if math.isfinite(low) and math.isfinite(high):
-                bar = _line(self.place(low, y)[0], at_y, self.place(high, y)[0], at_y, colour)
+                bar = line(self.place(low, y)[0], at_y, self.place(high, y)[0], at_y, colour)
             circle = f'<circle cx="{at_x:.1f}" cy="{at_y:.1f}" r="5.5" fill="{colour}"/>'
             yield f'<g opacity="{1 if on_front else 0.4}">{bar}{circle}</g>'
 
@@ -104,7 +96,7 @@ class _Picture:
             free = [box for box in boxes if _inside(box) and not any(_overlap(box, other) for other in taken)]
             if free:
                 taken.append(free[0])
-                yield _text(free[0][0], free[0][3] - 3, label, "start", INK if on_front else "#888888", size=11)
+                yield text(free[0][0], free[0][3] - 3, label, "start", INK if on_front else GREY, size=11)
 
     def legend(self) -> Iterator[str]:
         marks = {
@@ -116,27 +108,11 @@ class _Picture:
         marks["front"] = f'<path d="M-4 26H18" {DOTTED}/>'
         at = float(LEFT)
         for name, mark in marks.items():
-            yield f'<g transform="translate({at:.1f} 0)">{mark}{_text(24, 30, name)}</g>'
+            yield f'<g transform="translate({at:.1f} 0)">{mark}{text(24, 30, name)}</g>'
             at += 48 + 6.4 * len(name)
 
     def _data(self, rows: pd.DataFrame) -> list[tuple[float, float]]:
         return list(rows[[self.points.x.name, self.points.y.name]].astype(float).itertuples(index=False, name=None))
-
-
-def ticks(values: list[float], about: int = 7) -> list[float]:
-    """Round numbers, evenly spaced, from at or below the smallest value to at or above the largest."""
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    spread = (high - low) or abs(high) or 1.0
-    low, high = low - 0.04 * spread, high + 0.04 * spread
-    rough = (high - low) / about
-    unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= rough)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    return [round(index * step, 12) for index in range(first, last + 1)]
-
-
-def _tick_text(tick: float) -> str:
-    return units.short(tick) if abs(tick) >= 10_000 else f"{tick:.6g}"
 
 
 def _star(x: float, y: float) -> str:
@@ -159,13 +135,3 @@ def _overlap(one: Box, other: Box) -> bool:
 
 def _axis_title(column: Column) -> str:
     return f"{column.title}, {'higher' if column.higher_is_better else 'lower'} is better"
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", colour: str = INK, size: int = 12) -> str:
-    shown = escape("".join(letter if letter.isprintable() else " " for letter in text))
-    where = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text {where} fill="{colour}" font-size="{size}" {HALO}>{shown}</text>'

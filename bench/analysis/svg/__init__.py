@@ -1,0 +1,6 @@
+"""Pictures as plain SVG files, for documents. Nothing is needed to draw them but text."""
+
+from bench.analysis.svg.pareto import pareto_svg
+from bench.analysis.svg.redundancy import redundancy_svg
+
+__all__ = ["pareto_svg", "redundancy_svg"]
