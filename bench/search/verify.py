@@ -33,17 +33,18 @@ def choose(found: Found, target_speedup: float, measure: Callable[[Plan], float]
     """The plan with the smallest error of those measured to be `target_speedup` times as fast as the teacher, and its
     speed-up. measure: the speed-up of a plan on the device. A `ValueError` that says what is possible where none is.
     """
-    aim, tried = target_speedup, list[tuple[Plan, float]]()
+    plans, aim, tried = found.plans, target_speedup, dict[int, float]()  # tried: place in the set, speed-up
     for _ in range(TRIES):
-        plan = best_within(found.plans, found.teacher_s / aim)
-        if any(plan is other for other, _ in tried):
+        place = plans.index(best_within(plans, found.teacher_s / aim))
+        while tried.get(place, target_speedup) < target_speedup:
+            place -= 1  # measured to be too slow: the next faster one
+        if place < 0 or place in tried:
             break
-        speedup = measure(plan)
-        tried.append((plan, speedup))
-        aim *= target_speedup / speedup
-    enough = [(plan, speedup) for plan, speedup in tried if speedup >= target_speedup]
+        tried[place] = measure(plans[place])
+        aim *= target_speedup / tried[place]
+    enough = [(plans[place], speedup) for place, speedup in tried.items() if speedup >= target_speedup]
     if not enough:
-        best = max(speedup for _, speedup in tried)
+        best = max(tried.values())
         raise ValueError(
             f"no plan was measured at {target_speedup} times the teacher's speed, the nearest at {best:.2f}; lower "
             "target_speedup, or allow more operators or smaller fractions"

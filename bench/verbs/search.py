@@ -21,7 +21,7 @@ from bench import schema
 from bench.arguments import parse_overrides
 from bench.cache import Cache
 from bench.config import compose, to_config, to_run_spec
-from bench.device import detect
+from bench.device import detect, warnings_for
 from bench.memory import settle_heap
 from bench.pin import pin
 from bench.prepare import calibration_key, calibration_latents, statistics_of
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     space, spec = _space(config), pin(to_run_spec(config))
     device = detect(config.device.kind, config.device.threads)
     torch.set_num_threads(device.facts["threads"])
-    for warning in settle_heap(spec.runtime.keep_heap, device.kind):
+    for warning in warnings_for(device) + settle_heap(spec.runtime.keep_heap, device.kind):
         print(warning, file=sys.stderr)
     machine = f"{device.device_id}, keep_heap={spec.runtime.keep_heap}"  # what times hold for
     with tqdm(bar_format="{desc} [{elapsed}]", leave=False, mininterval=1) as status:

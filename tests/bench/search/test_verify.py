@@ -28,6 +28,15 @@ def test_the_chosen_plan_is_as_fast_as_asked_for_and_hardly_faster(truth):
     assert 3.0 <= speedup < 3.2
 
 
+def test_a_plan_that_misses_by_a_hair_gives_way_to_the_next_faster_one():
+    speeds = {id(plan): predicted(plan) for plan in FOUND.plans}
+    near = min(FOUND.plans, key=lambda plan: abs(predicted(plan) - 3.05))
+    speeds[id(near)] = 2.999
+    plan, speedup = choose(FOUND, 3.0, lambda plan: speeds[id(plan)])
+    assert plan is FOUND.plans[FOUND.plans.index(near) - 1]
+    assert speedup >= 3.0
+
+
 def test_a_measured_plan_is_not_measured_again():
     asked: list[Plan] = []
     choose(FOUND, 3.0, lambda plan: asked.append(plan) or 0.9 * predicted(plan))
