@@ -1,9 +1,9 @@
 """glibc's heap, as far as it decides over a decode's peak memory and its time.
 
 glibc maps a block of its own for whatever is larger than a threshold and gives it back when it is freed. The threshold
-rises to 32 MB by itself; smaller blocks then come from a heap that is hard to fill again. Measured on one CPU thread,
-the peak was 1.1 to 1.5 times what was in use, twice with tiles of many sizes. A low threshold brings it down to what
-is in use and costs a tenth to a third more time for fresh pages, so it holds only where memory matters more.
+rises to 32 MB by itself; smaller blocks then come from a heap that is hard to fill again, and the peak is well above
+what is in use, most with tiles of many sizes. A low threshold brings it down to that and costs time for fresh pages,
+so it holds only where memory matters more.
 
 The other way round, a process that keeps what it freed never waits for fresh pages. That is worth the more, the less a
 decoder computes per byte, so it is worth more to a small student than to its teacher.
