@@ -27,9 +27,10 @@ from bench.paths import ROOT
 from bench.records.write import write_atomically
 
 SOURCES = (  # the code whose results are kept; a change in it, comments aside, makes every artefact anew
-    "bench/data", "bench/evaluation.py", "bench/prepare.py", "flash_vaed/decoder.py", "flash_vaed/distill",
-    "flash_vaed/families", "flash_vaed/operators", "flash_vaed/optim.py", "flash_vaed/patch_encoder.py",
-    "flash_vaed/pruning", "flash_vaed/spec.py", "flash_vaed/state.py", "flash_vaed/teacher.py",
+    "bench/data", "bench/evaluation.py", "bench/lessons.py", "bench/prepare.py", "bench/training.py",
+    "flash_vaed/decoder.py", "flash_vaed/distill", "flash_vaed/families", "flash_vaed/lpips.py",
+    "flash_vaed/operators", "flash_vaed/optim.py", "flash_vaed/patch_encoder.py", "flash_vaed/pruning",
+    "flash_vaed/spec.py", "flash_vaed/state.py", "flash_vaed/teacher.py",
 )  # fmt: skip
 
 

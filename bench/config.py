@@ -7,6 +7,7 @@ work. Below this module nobody sees OmegaConf.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -23,11 +24,12 @@ from bench.data import ClipProtocol
 from bench.data.clips import SOURCES
 from bench.metrics import METRICS
 from bench.paths import ROOT
-from bench.spec import Data, Distill, Prune, RunSpec, Runtime, StageChange, TeacherRef, Timing
+from bench.spec import Data, Distill, PhaseChoice, Prune, RunSpec, Runtime, StageChange, TeacherRef, Timing
 from bench.tasks import TASKS
 from bench.tasks.profile import timing_plan
 from bench.words import did_you_mean
-from flash_vaed.distill import PHASES
+from flash_vaed.distill import PHASES, DistilRecipe, Settings
+from flash_vaed.distill.precision import PRECISIONS
 from flash_vaed.operators import OPERATORS
 from flash_vaed.pruning import CRITERIA
 from flash_vaed.pruning.plan import CHOICES
@@ -36,6 +38,7 @@ C = TypeVar("C")
 
 DTYPES = ("float32", "bfloat16", "float16")
 RUNTIMES = ("eager",)
+PERCEPTUAL = ("auto", "lpips", "off")
 
 
 def compose(overrides: Sequence[str], config_name: str = "config") -> DictConfig:
@@ -136,11 +139,31 @@ def _distill(conf: schema.DistillConf) -> Distill:
     if len(set(conf.phases)) < len(conf.phases):
         raise ValueError(f"distill.phases names a phase twice: {', '.join(conf.phases)}")
     if not conf.phases or conf.steps == 0:
-        idle = schema.DistillConf()  # nothing is trained: the other settings mean nothing
-        return Distill((), 0, idle.lr, idle.batch, idle.frames, idle.size, idle.dynamic)
-    if conf.steps < len(conf.phases):
-        raise ValueError(f"distill.steps={conf.steps} gives {len(conf.phases)} phases less than one step each")
-    return Distill(tuple(conf.phases), conf.steps, conf.lr, conf.batch, conf.frames, conf.size, conf.dynamic)
+        return Distill(())  # nothing is trained: the other settings mean nothing
+    _known(conf.precision, PRECISIONS, "distill.precision")
+    _known(conf.perceptual, PERCEPTUAL, "distill.perceptual")
+    Settings(conf.lr, batch=conf.batch, accumulate=conf.accumulate, max_grad_norm=conf.max_grad_norm, ema=conf.ema)
+    options = {name: PHASES.get(name).Options(**vars(getattr(conf.options, name))) for name in conf.phases}
+    plans = DistilRecipe(tuple(conf.phases), conf.steps, options).plans()
+    _check_crops(conf, [length for plan in plans if (length := plan.options.frames) is not None])
+    phases = tuple(PhaseChoice(p.name, p.steps, tuple(sorted(p.to_json()["options"].items()))) for p in plans)
+    return Distill(
+        phases, conf.lr, conf.follow_start, conf.batch, conf.accumulate, tuple(conf.frames), conf.size, conf.pool,
+        conf.ema, conf.max_grad_norm, conf.precision, conf.checkpointing, conf.perceptual,
+        conf.latents, conf.latent_share if conf.latents else 0.0,
+    )  # fmt: skip
+
+
+def _check_crops(conf: schema.DistillConf, own_lengths: Sequence[int]) -> None:
+    """Crops that a decoder of this kind can be trained on."""
+    lengths = [*conf.frames, *own_lengths]
+    if not conf.frames or any(length < 1 or length % 4 != 1 for length in lengths) or conf.size < 8 or conf.size % 8:
+        asked = f"{lengths} frames of {conf.size} x {conf.size}"
+        raise ValueError(f"distill needs clips of 4n + 1 frames with sides that are multiples of 8, not {asked}")
+    if conf.pool is not None and conf.pool < 1:
+        raise ValueError(f"distill.pool is a number of crops, at least 1, or null, not {conf.pool}")
+    if not 0 < conf.latent_share <= 1:
+        raise ValueError(f"distill.latent_share is a share of the batches, above 0, not {conf.latent_share}")
 
 
 def _check(spec: RunSpec) -> None:
@@ -192,10 +215,10 @@ def one_line(error: Exception) -> str:
 
 def _nearest_key(key: str, class_name: str | None) -> str:
     """Which key of a schema class may have been meant."""
-    node = getattr(schema, class_name or "", None)
+    node = getattr(schema, class_name or "", None) or schema.GENERATED.get(class_name or "")
     if node is None:
         return f"there is no {key!r} in this place"
-    return did_you_mean(key, node.__dataclass_fields__)
+    return did_you_mean(key, [field.name for field in dataclasses.fields(node)])
 
 
 def options(group: str) -> list[str]:

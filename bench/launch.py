@@ -85,6 +85,10 @@ def _request(verb: str, point: Point, config: schema.Config, spec: RunSpec, argv
         device=config.device.kind,
         threads=config.device.threads,
         again=config.again,
+        processes=config.device.processes,
+        snapshot_s=60 * config.limits.snapshot_minutes,
+        curves=str(Path(paths.curves).expanduser()) if paths.curves else None,
+        decoders=str(Path(paths.decoders).expanduser()),
     )
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 
-from bench.data import open_clips
+from bench.data import LatentDump, open_clips
 from bench.prepare import plan_of
-from bench.spec import RunSpec, TeacherRef
+from bench.spec import Distill, RunSpec, TeacherRef
 from flash_vaed import DecoderSpec, load_teacher
+from flash_vaed.lpips import backbone_file, lpips_unavailable
 from flash_vaed.pruning.plan import student_spec
 
 
@@ -26,12 +27,30 @@ def pin(spec: RunSpec) -> RunSpec:
     return replace(
         spec,
         teacher=TeacherRef(spec.teacher.path, fingerprint),
+        distill=_pinned(spec.distill, decoder.latents.channels) if spec.distill.phases else spec.distill,
         data=replace(
             data,
             train_fingerprint=_clips_fingerprint(data.source, data.root, data.train, None),
             evaluate_fingerprint=_clips_fingerprint(data.source, data.root, data.evaluate, data.max_clips),
         ),
     )
+
+
+def _pinned(distill: Distill, channels: int) -> Distill:
+    """Whether LPIPS is part of the loss is decided by its weights being there; latents are known by their files."""
+    reason = lpips_unavailable(backbone_file())
+    if distill.perceptual == "lpips" and reason is not None:
+        raise ValueError(f"distill.perceptual=lpips: {reason}")
+    if distill.perceptual == "auto":
+        distill = replace(distill, perceptual="lpips" if reason is None else "off")
+    if distill.latents is None:
+        return distill
+    return replace(distill, latents_fingerprint=_dump_fingerprint(distill.latents, channels))
+
+
+@functools.lru_cache(maxsize=8)
+def _dump_fingerprint(path: str, channels: int) -> str:
+    return LatentDump(path, channels).fingerprint
 
 
 @functools.lru_cache(maxsize=8)

@@ -10,39 +10,42 @@ import copy
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from bench.cache import Artefact, Cache
 from bench.data import CropSampler, open_clips
-from bench.placement import on_device
-from bench.spec import RunSpec
+from bench.job import Job
+from bench.spec import PhaseChoice, RunSpec
+from bench.training import Training, train
 from flash_vaed import Decoder, DecoderSpec, Teacher
-from flash_vaed.distill import DistilRecipe, distil
+from flash_vaed.distill import History, Progress
 from flash_vaed.pruning import Compressed, CompressionPlan, Kept, StageEdit, Statistics, calibrate, compress
 from flash_vaed.pruning.plan import student_spec
 from flash_vaed.spec import FrozenMapping
 
 CALIBRATION_SEED = 0  # the same crops for every seed of a study: they belong to the teacher, not to the student
 
-Progress = Callable[[str, int, int], None]  # step, done, total
-Loss = tuple[str, int, str, float]  # phase, optimiser step, name of the value, value
+Say = Callable[[str], None]
+Show = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
 class Students:
     """The student before and after training (one object where nothing is trained), and how it came about.
 
-    narrowed: what stays of every site that lost channels. skipped_clips: name: why it was left out.
+    narrowed: what stays of every site that lost channels. skipped_clips: why calibration left a clip out, by name.
+    warnings: what befell the training, one line each.
     """
 
     untrained: Decoder
     trained: Decoder
     narrowed: dict[str, Kept] = field(default_factory=dict)
-    losses: list[Loss] = field(default_factory=list)
+    history: History = field(default_factory=History)
     skipped_clips: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 def plan_of(spec: RunSpec) -> CompressionPlan:
@@ -55,28 +58,26 @@ def plan_of(spec: RunSpec) -> CompressionPlan:
     )  # fmt: skip
 
 
-def make_student(
-    spec: RunSpec,
-    teacher: Teacher,
-    device: torch.device,
-    cache: Cache,
-    say: Callable[[str], None],
-    progress: Progress,
-) -> Students:
-    """The student of `spec`, as far as possible from the cache; all decoders on the CPU.
+def make_student(job: Job, teacher: Teacher, cache: Cache, say: Say, show: Show) -> Students:
+    """The student of `job.spec`, as far as possible from the cache; all decoders on the CPU.
 
-    Calibration and surgery are done on the CPU, in the same way on every machine; training on `device`.
+    Calibration and surgery are done on the CPU, in the same way on every machine; training on the job's device.
     """
+    spec = job.spec
     plan, decoder = plan_of(spec), teacher.decoder
     if student_spec(decoder.spec, plan) == decoder.spec and not spec.distill.phases:
         return Students(decoder, decoder)  # the control: the teacher itself
     skipped: dict[str, str] = {}
     compressed = _compressed(spec, plan, teacher, cache, say, skipped)
     if not spec.distill.phases:
-        return Students(compressed.decoder, compressed.decoder, compressed.narrowed(), [], skipped)
-    untrained = copy.deepcopy(compressed.decoder)
-    trained, losses = _distilled(spec, plan, teacher, compressed, device, cache, progress, skipped)
-    return Students(untrained, trained, compressed.narrowed(), losses, skipped)
+        return Students(compressed.decoder, compressed.decoder, compressed.narrowed(), skipped_clips=skipped)
+    stored = _distilled(job, plan, teacher, compressed, cache, say, show)
+    trained = copy.deepcopy(compressed.decoder)
+    trained.load_state_dict(stored.tensors, strict=True)
+    curve = {part: [tuple(row) for row in stored.document[part]] for part in ("losses", "watched")}
+    return Students(
+        compressed.decoder, trained, compressed.narrowed(), History(**curve), skipped, stored.document["warnings"]
+    )
 
 
 def _compressed(
@@ -84,7 +85,7 @@ def _compressed(
     plan: CompressionPlan,
     teacher: Teacher,
     cache: Cache,
-    say: Callable[[str], None],
+    say: Say,
     skipped: dict[str, str],
 ) -> Compressed:
     """The rebuilt and refitted decoder, before any training."""
@@ -125,39 +126,39 @@ def calibration_latents(spec: RunSpec, teacher: Teacher, skipped: dict[str, str]
 
 
 def _distilled(
-    spec: RunSpec,
-    plan: CompressionPlan,
-    teacher: Teacher,
-    compressed: Compressed,
-    device: torch.device,
-    cache: Cache,
-    progress: Progress,
-    skipped: dict[str, str],
-) -> tuple[Decoder, list[Loss]]:  # fmt: skip
-    """The student after all its phases, and its losses."""
-    settings, data = spec.distill, spec.data
-    recipe = DistilRecipe(
-        phases=settings.phases, steps=settings.steps, lr=settings.lr, dynamic=settings.dynamic, seed=spec.seed
-    )
+    job: Job, plan: CompressionPlan, teacher: Teacher, compressed: Compressed, cache: Cache, say: Say, show: Show
+) -> Artefact:
+    """The student behind all phases, each of them cached: grids that begin alike train what they share once."""
+    spec = job.spec
+    settings = {k: v for k, v in spec.to_json()["distill"].items() if k not in ("phases", "plans", "steps", "latents")}
+    data = {"device": job.device, "seed": spec.seed, "settings": settings, **_compression_key(spec, plan)}
 
-    def build() -> Artefact:
-        clips = open_clips(data.source, data.root, data.train)
-        batches = CropSampler(clips, settings.frames, settings.size, settings.batch, seed=spec.seed)
-        compressed.decoder.to(device)
-        history = distil(on_device(teacher, device), compressed, (x.to(device) for x in batches), recipe, progress)
-        left_out = {clip.name: clip.reason for clip in batches.skipped}
-        document = {"spec": compressed.decoder.spec.to_json(), "losses": history.rows, "skipped": left_out}
-        return Artefact(dict(compressed.decoder.state_dict()), document)
+    def behind(count: int) -> Artefact:
+        """The student behind the first `count` phases."""
+        if count == 0:
+            return Artefact(dict(compressed.decoder.state_dict()), {"losses": [], "watched": [], "warnings": []})
+        phases = spec.distill.phases[:count]
+        key = {**data, "phases": [dataclasses.astuple(phase) for phase in phases]}
+        name = cache.path("distilled", key).stem
+        return cache.fetch("distilled", key, lambda: trained(behind(count - 1), phases[-1], name))
 
-    key = {
-        **_compression_key(spec, plan),
-        "recipe": dataclasses.asdict(recipe),
-        "crops": [settings.batch, settings.frames, settings.size],
-        "device": device.type,
-    }
-    stored = cache.fetch("distilled", key, build)
-    skipped |= stored.document["skipped"]
-    return _decoder(stored), [(phase, step, name, value) for phase, step, name, value in stored.document["losses"]]
+    def trained(before: Artefact, phase: PhaseChoice, name: str) -> Artefact:
+        student = copy.deepcopy(compressed.decoder)
+        student.load_state_dict(before.tensors, strict=True)
+        notes = list(before.document["warnings"])
+        training = Training(
+            spec, phase, Compressed(student, compressed.kept),
+            History(*([tuple(row) for row in before.document[part]] for part in ("losses", "watched"))),
+            job.device, job.threads, job.processes, job.cache_folder,
+            Path(job.cache_folder) / "snapshots" / f"{name}.pt", job.snapshot_s,
+            Path(job.curves) / job.run_id if job.curves else None,
+        )  # fmt: skip
+        say(f"training: {phase.name}")
+        history = train(training, teacher, lambda note: notes.append(note) if note not in notes else None, show)
+        document = {"losses": history.losses, "watched": history.watched, "warnings": notes}
+        return Artefact(dict(student.state_dict()), document)
+
+    return behind(len(spec.distill.phases))
 
 
 def calibration_key(spec: RunSpec) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TextIO
 
 from tqdm import tqdm
@@ -23,10 +24,10 @@ class Display:
         self._last_step = ""
 
     def watch(self, request: RunRequest, message: Message) -> None:
-        """Show a message of the run under way: {"step": text} or {"step", "done", "total"}."""
+        """Show a message of the run under way: {"step": text}, for a training with "done", "total" and "values"."""
         step, done, total = str(message["step"]), message.get("done"), message.get("total")
         if self._terminal:
-            self._draw(f"{self._count()} {request.label}: {step}", done, total)
+            self._draw(f"{self._count()} {request.label}: {step}{_shown(message.get('values', {}))}", done, total)
         elif self.total == 1 and step != self._last_step:
             self._print(f"  {step}")
         self._last_step = step
@@ -71,3 +72,9 @@ class Display:
 
     def _print(self, text: str) -> None:
         print(text, file=self.stream, flush=True)
+
+
+def _shown(values: Mapping[str, float]) -> str:
+    """Loss and PSNR of a training, as far as they are known."""
+    parts = [("loss", "loss {:.3f}"), ("psnr", "{:.2f} dB")]
+    return "".join(f", {text.format(values[name])}" for name, text in parts if name in values)

@@ -6,7 +6,9 @@ row of a run that failed, as well. Here: settle the process, teacher, student, t
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,12 @@ from bench.memory import settle_heap
 from bench.placement import placed
 from bench.prepare import calibration_latents, make_student, statistics_of
 from bench.records import measurement
+from bench.spec import RunSpec
 from bench.tasks import TASKS, Workbench
 from bench.tasks.base import Row
-from flash_vaed import load_teacher
+from flash_vaed import Decoder, load_teacher, save_decoder
+from flash_vaed.distill import Progress
+from flash_vaed.lpips import backbone_file, lpips_unavailable
 
 
 def execute(job: Job, emit: Emit) -> dict[str, Any]:
@@ -32,8 +37,9 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
     def say(step: str) -> None:
         emit({"step": step})
 
-    def show(phase: str, done: int, total: int) -> None:
-        emit({"step": f"training: {phase}", "done": done, "total": total})
+    def show(progress: Progress) -> None:
+        emit({"step": f"training: {progress.phase}", "done": progress.done, "total": progress.total,
+              "values": progress.values})  # fmt: skip
 
     spec, device = job.spec, torch.device(job.device)
     cache = Cache(job.cache_folder, warnings.append)
@@ -47,8 +53,9 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
     teacher = load_teacher(spec.teacher.path)
     if teacher.fingerprint != spec.teacher.fingerprint:
         raise ValueError(f"teacher {spec.teacher.path} changed while the runs were under way; start the command again")
-    students = make_student(spec, teacher, device, cache, say, show)
+    students = make_student(job, teacher, cache, say, show)
     left_out = students.skipped_clips
+    warnings += [*students.warnings, *_fallback(spec)]
 
     # 3. The task: quality, speed, memory, cost, in separate passes.
     dtype = getattr(torch, spec.runtime.dtype)
@@ -63,14 +70,16 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
         evaluation=lambda: evaluation_set(spec, teacher, device, cache, say),
         statistics=lambda: statistics_of(spec, teacher, lambda: calibration_latents(spec, teacher, left_out), cache),
         say=say,
+        keep=lambda: _kept(job, students.trained),
     )
     rows = list(TASKS.get(spec.task)(bench))
-    warnings += [f"training left out clip {name}: {reason}" for name, reason in left_out.items()]
+    warnings += [f"calibration left out clip {name}: {reason}" for name, reason in left_out.items()]
 
     # 4. How the student came about: what its channels stand for, and its training curve.
     for site, kept in students.narrowed.items():
         rows += [_share_row(job.run_id, "r2", site, kept.r2), _share_row(job.run_id, "r2_bound", site, kept.bound)]
-    rows += [_loss_row(job.run_id, *loss) for loss in students.losses]
+    rows += [_curve_row(job.run_id, "loss", *row) for row in students.history.losses]
+    rows += [_curve_row(job.run_id, "training", *row) for row in students.history.watched]
     return {"rows": rows, "warnings": warnings}
 
 
@@ -84,13 +93,33 @@ def _settle(threads: int, seed: int) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
+def _kept(job: Job, student: Decoder) -> Path:
+    """Write the student where it is to stay, beside what it came from; the folder."""
+    folder = Path(job.decoders) / f"{job.spec.plan_name}-{job.run_id}"
+    save_decoder(student, folder)
+    (folder / "run.json").write_text(json.dumps(job.spec.to_json(), indent=1) + "\n")
+    return folder
+
+
 def _share_row(run_id: str, metric: str, site: str, value: float) -> Row:
     """Share of a site's variance that its kept channels rebuild, or could at most; the site's name as `stage`."""
     return measurement(run_id, "student", metric, value, unit="1", higher_is_better=True, stage=site)
 
 
-def _loss_row(run_id: str, phase: str, step: int, name: str, value: float) -> Row:
-    """One point of the training curve: metric `loss_<phase>`, its step as `repeat`, the loss's own name as `stage`."""
+def _curve_row(run_id: str, kind: str, phase: str, step: int, name: str, value: float) -> Row:
+    """One point of the training curve: metric `loss_<phase>` for a term of the loss, `training_<phase>` for what else
+    was watched; its step as `repeat`, its name as `stage`.
+    """
+    higher = name == "psnr"
     return measurement(
-        run_id, "student", f"loss_{phase}", value, unit="1", higher_is_better=False, stage=name, repeat=step
+        run_id, "student", f"{kind}_{phase}", value, unit="dB" if higher else "1", higher_is_better=higher, stage=name,
+        repeat=step,
     )  # fmt: skip
+
+
+def _fallback(spec: RunSpec) -> list[str]:
+    """What a training without LPIPS went without, where its weights are absent."""
+    if not spec.distill.phases or spec.distill.perceptual == "lpips":
+        return []
+    reason = lpips_unavailable(backbone_file())
+    return [f"trained without the LPIPS term: {reason}"] if reason is not None else []

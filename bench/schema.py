@@ -14,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from flash_vaed.distill import PHASES
 from flash_vaed.pretrain import PretrainRecipe
 
 
@@ -48,15 +49,53 @@ class PruneConf:
     calibration_size: int = 96  # pixels, the side of a square crop
 
 
+GENERATED: dict[str, type] = {}  # classes made from the library's recipes, by name: where a misspelt key is looked up
+
+
+def fillable(recipe: type) -> type:
+    """A mutable twin of a frozen recipe, same fields and defaults: Hydra cannot fill frozen ones. Tuples become
+    lists.
+    """
+    twins: list[Any] = []
+    for name, hint in get_type_hints(recipe).items():
+        default = getattr(recipe, name)
+        if isinstance(default, tuple):
+            twins.append((name, GenericAlias(list, get_args(hint)[:1]), field(default_factory=partial(list, default))))
+        else:
+            twins.append((name, hint, field(default=default)))
+    name = f"{recipe.__name__}Conf"
+    GENERATED[name] = make_dataclass(name, twins)
+    return GENERATED[name]
+
+
+def _options_of_phases() -> type:
+    """A class with the options of every phase under its name."""
+    twins = [(name, fillable(PHASES.get(name).Options)) for name in PHASES]
+    return make_dataclass("PhaseOptionsConf", [(name, twin, field(default_factory=twin)) for name, twin in twins])
+
+
+PhaseOptionsConf = _options_of_phases()
+
+
 @dataclass
 class DistillConf:
     phases: list[str] = field(default_factory=list)
     steps: int = 0  # optimiser steps over all phases together
+    options: PhaseOptionsConf = field(default_factory=PhaseOptionsConf)  # type: ignore[valid-type]  # flash_vaed/distill
     lr: float = 1.0  # scale of the recipe's learning rates
-    batch: int = 2
-    frames: int = 9
+    follow_start: bool = True  # a lower rate for a student that starts near its teacher
+    batch: int = 2  # clips per micro-batch, over all processes
+    accumulate: int = 1  # micro-batches per step
+    frames: list[int] = field(default_factory=lambda: [9])  # lengths of training clips, drawn for every batch
     size: int = 64  # pixels, the side of a square training crop
-    dynamic: bool = True  # feature losses weighted by the running error of each stage
+    pool: int | None = None  # distinct crops, whose latents are then kept on disk; null draws new ones all the time
+    ema: float = 0.0  # decay of the averaged weights that a phase ends with; 0 takes the last ones
+    max_grad_norm: float = 1.0
+    precision: str = "float32"  # or bfloat16
+    checkpointing: bool = False  # less memory for a longer way back
+    perceptual: str = "auto"  # lpips, off, or auto: lpips where AlexNet's weights are there
+    latents: str | None = None  # a file or folder of latents to train on, beside the clips
+    latent_share: float = 0.5  # of the batches that are taken from them
 
 
 @dataclass
@@ -110,6 +149,7 @@ class RuntimeConf:
 class DeviceConf:
     kind: str = "auto"  # auto, cpu or cuda
     threads: int | None = None  # CPU threads; null takes every core this process may use
+    processes: int = 1  # that share a training; each takes its part of every batch, and its own GPU
 
 
 @dataclass
@@ -117,11 +157,14 @@ class PathsConf:
     results: str = "results/local"
     cache: str = ".cache"
     logs: str = ".cache/logs"
+    curves: str | None = ".cache/curves"  # training curves for TensorBoard; null writes none
+    decoders: str = "decoders"  # what task=distill leaves
 
 
 @dataclass
 class LimitsConf:
     timeout_s: float = 3600.0  # a run that takes longer is stopped and recorded as "timeout"
+    snapshot_minutes: float = 5.0  # how much training a kill may cost
 
 
 @dataclass
@@ -156,20 +199,6 @@ class Config:
     limits: LimitsConf = field(default_factory=LimitsConf)
 
 
-def fillable(recipe: type) -> type:
-    """A mutable twin of a frozen recipe, same fields and defaults: Hydra cannot fill frozen ones. Tuples become
-    lists.
-    """
-    twins: list[Any] = []
-    for name, hint in get_type_hints(recipe).items():
-        default = getattr(recipe, name)
-        if isinstance(default, tuple):
-            twins.append((name, GenericAlias(list, get_args(hint)[:1]), field(default_factory=partial(list, default))))
-        else:
-            twins.append((name, hint, field(default=default)))
-    return make_dataclass(f"{recipe.__name__}Conf", twins)
-
-
 PretrainRecipeConf = fillable(PretrainRecipe)
 
 
@@ -193,6 +222,19 @@ class PretrainConfig:
 
 
 @dataclass
+class LatentsConfig:
+    """One folder of latents made from clips."""
+
+    teacher: TeacherConf = field(default_factory=TeacherConf)
+    data: DataConf = field(default_factory=DataConf)
+    count: int = 256
+    frames: int = 17
+    size: int = 64  # pixels, the side of a square crop
+    seed: int = 0
+    out: str = "latents"
+
+
+@dataclass
 class SearchConfig(Config):
     """One search for plans: a run's settings, and what may become of each stage."""
 
@@ -213,3 +255,4 @@ def register() -> None:
     store.store(name="config_schema", node=Config)
     store.store(name="pretrain_schema", node=PretrainConfig)
     store.store(name="search_schema", node=SearchConfig)
+    store.store(name="latents_schema", node=LatentsConfig)

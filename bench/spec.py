@@ -48,14 +48,37 @@ class Prune:
 
 
 @dataclass(frozen=True)
-class Distill:
-    phases: tuple[str, ...]
+class PhaseChoice:
+    """One phase of a training: its steps, and every option it has, by name."""
+
+    name: str
     steps: int
-    lr: float
-    batch: int
-    frames: int
-    size: int
-    dynamic: bool
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Distill:
+    """The training. `latents` tells where latents without video lie and is left out of the hash, as `Data.root`.
+
+    perceptual: "lpips" or "off"; "auto" until `bench.pin` has looked for the weights.
+    """
+
+    phases: tuple[PhaseChoice, ...]
+    lr: float = 1.0
+    follow_start: bool = True
+    batch: int = 2
+    accumulate: int = 1
+    frames: tuple[int, ...] = (9,)
+    size: int = 64
+    pool: int | None = None
+    ema: float = 0.0
+    max_grad_norm: float = 1.0
+    precision: str = "float32"
+    checkpointing: bool = False
+    perceptual: str = "off"
+    latents: str | None = None
+    latent_share: float = 0.0
+    latents_fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,11 +138,20 @@ class RunSpec:
     seed: int
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready: `plan` is {stage: {operator, prune, channels}}, `metrics` is {name: version}."""
+        """JSON-ready: `plan` is {stage: {operator, prune, channels}}, `metrics` {name: version}.
+
+        `distill` has the names of its phases, their steps and options under `plans`, and the `steps` of all.
+        """
         document = dataclasses.asdict(self)
         document["plan"] = {change.pop("stage"): change for change in document["plan"]}
         document["metrics"] = dict(self.metrics)
-        document["distill"]["phases"] = list(self.distill.phases)
+        phases = self.distill.phases
+        document["distill"] |= {
+            "phases": [phase.name for phase in phases],
+            "plans": {phase.name: {"steps": phase.steps, **dict(phase.options)} for phase in phases},
+            "steps": sum(phase.steps for phase in phases),
+            "frames": list(self.distill.frames),
+        }
         document["version"] = RESULT_VERSION
         return document
 
@@ -128,9 +160,9 @@ class RunSpec:
         return _canonical(self.to_json())
 
     def digest(self) -> str:
-        """16 hex digits over every field but `data.root`."""
+        """16 hex digits over every field but the two that say where something lies."""
         document = self.to_json()
-        del document["data"]["root"]
+        del document["data"]["root"], document["distill"]["latents"]
         return _digest(document)
 
     def run_id(self, device_id: str) -> str:

@@ -40,6 +40,10 @@ class RunRequest:
     device: str
     threads: int | None
     again: bool
+    processes: int = 1
+    snapshot_s: float = 300.0
+    curves: str | None = None
+    decoders: str = "decoders"
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,10 @@ def perform(request: RunRequest, watch: Watch, target: Target = execute) -> Done
     if not request.again and is_finished(Path(request.results) / "runs" / f"{run_id}.parquet"):
         return Done(request, run_id, STORED, None, 0.0, str(log_path))
     started = datetime.now(timezone.utc)
-    job = Job(run_id, request.spec, request.cache, device.kind, device.facts["threads"])
+    job = Job(
+        run_id, request.spec, request.cache, device.kind, device.facts["threads"], request.processes,
+        request.snapshot_s, request.curves, request.decoders,
+    )  # fmt: skip
     outcome = isolate.call(
         target, job, log_path=log_path, timeout_s=request.timeout_s, on_message=functools.partial(watch, request)
     )

@@ -43,8 +43,13 @@ class HybridOptimizer:
         self._optimizers = optimizers
 
     def step(self, rate: float, max_grad_norm: float = 1.0) -> float:
-        """One update at rates scaled by `rate`; gradients are clipped, then cleared. Returns the gradient norm."""
+        """One update at rates scaled by `rate`; gradients are clipped, then cleared. Returns the gradient norm.
+
+        A norm that is not finite is a `FloatingPointError`, and nothing has moved.
+        """
         norm = nn.utils.clip_grad_norm_([*self._kernels, *self._edges], max_grad_norm)
+        if not math.isfinite(norm):
+            raise FloatingPointError(f"the gradient's norm is {float(norm)}")
         for kernel, flat in zip(self._kernels, self._flat, strict=True):
             flat.grad = None if kernel.grad is None else kernel.grad.reshape(flat.shape)
         for optimizer, lr in self._optimizers:

@@ -20,7 +20,7 @@ USE_EVERYTHING = """
 import dataclasses, sys
 import torch
 import flash_vaed
-from flash_vaed.distill import DistilRecipe, distil
+from flash_vaed.distill import DistilRecipe, distil, from_videos
 from flash_vaed.families.wan import wan_spec
 from flash_vaed.patch_encoder import PatchEncoder
 from flash_vaed.spec import LatentSpace
@@ -42,8 +42,9 @@ edits = {"up2": flash_vaed.StageEdit("conv2d_now", True), "up3": flash_vaed.Stag
 plan = flash_vaed.CompressionPlan(edits, ratio=0.5, criterion="variance")
 made = flash_vaed.compress(decoder, plan, [torch.randn(1, 4, 3, 4, 4)])
 clip = torch.rand(1, 3, 5, 16, 16) * 2 - 1
-history = distil(teacher, made, iter([clip, clip]), DistilRecipe(("pixels",), steps=2))
-assert {row[0] for row in history.rows} == {"pixels"}
+videos = from_videos(teacher.encode, iter([clip] * 4))
+history = distil(decoder, made, videos, DistilRecipe(("pixels",), steps=2))
+assert {row[0] for row in history.losses} == {"pixels"}
 assert made.decoder.decode(torch.randn(1, 4, 2, 2, 2)).shape == (1, 3, 5, 16, 16)
 assert make_metric("mae")(clip[0], clip[0]).tolist() == [0.0] * 5
 assert len(study_points(["ablations=criteria"])[1]) == 9

@@ -1,11 +1,13 @@
-"""Endless training batches of random crops from a clip set, the same for the same seed, and resumable.
+"""Random crops from a clip set for training: an endless, resumable row of batches, or any crop by its number.
 
 Every crop draws a clip (by its weight), a frame stride, a time window, a scale, a place and a flip, all from one
-`torch.Generator`. Clips are decoded once, on first use, and kept as uint8 while they fit in the memory budget.
+`torch.Generator`: the row has one for all, a numbered crop one of its own. Clips are decoded once, on first use, and
+kept as uint8 while they fit in the memory budget.
 """
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
@@ -47,6 +49,7 @@ class CropSampler:
         self.skipped: list[UnreadableClip] = []
         self._names, self._weights = clips.names, torch.tensor(clips.weights, dtype=torch.float64)
         self._generator = torch.Generator().manual_seed(seed)
+        self._unusable: set[tuple[str, int]] = set()  # name, and the length that was asked for
         self._kept: OrderedDict[str, Tensor] = OrderedDict()
         self._kept_bytes, self._budget_bytes = 0, memory_budget_bytes
 
@@ -54,7 +57,11 @@ class CropSampler:
         return self
 
     def __next__(self) -> Tensor:
-        return torch.stack([self._crop() for _ in range(self.batch)])
+        return torch.stack([self._crop(self._generator, self.frames) for _ in range(self.batch)])
+
+    def crop(self, seed: int, frames: int | None = None) -> Tensor:
+        """The crop `x_CTHW` of this seed, whatever was drawn before. frames: another length than the sampler's."""
+        return self._crop(torch.Generator().manual_seed(seed), frames or self.frames)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the sequence of batches stands; loading it into a sampler built alike continues the sequence."""
@@ -69,66 +76,70 @@ class CropSampler:
         if state["fingerprint"] != self.clips.fingerprint:
             raise ValueError("the saved sampler state belongs to other clips; start the training afresh")
         self._generator.set_state(state["generator"])
-        self.skipped, self._weights = [], torch.tensor(self.clips.weights, dtype=torch.float64)
-        for name, reason in state["skipped"]:
-            self._skip(name, reason)
+        self.skipped = [UnreadableClip(name, reason) for name, reason in state["skipped"]]
 
-    def _crop(self) -> Tensor:
+    def _crop(self, generator: torch.Generator, frames: int) -> Tensor:
         """One crop `x_CTHW`."""
-        clip_THWC = self._draw_clip()
+        below = functools.partial(_below, generator)
+        clip_THWC = self._draw_clip(generator, frames)
         length, height, width, _ = clip_THWC.shape
-        feasible = self.max_stride if self.frames == 1 else min(self.max_stride, (length - 1) // (self.frames - 1))
-        stride = 1 + self._below(feasible)
-        first = self._below(length - stride * (self.frames - 1))
-        side = min(min(height, width), round(self.size / self._scale(min(height, width))))
-        top, left = self._below(height - side + 1), self._below(width - side + 1)
-        window = slice(first, first + stride * (self.frames - 1) + 1, stride)
+        feasible = self.max_stride if frames == 1 else min(self.max_stride, (length - 1) // (frames - 1))
+        stride = 1 + below(feasible)
+        first = below(length - stride * (frames - 1))
+        side = min(min(height, width), round(self.size / self._scale(generator, min(height, width))))
+        top, left = below(height - side + 1), below(width - side + 1)
+        window = slice(first, first + stride * (frames - 1) + 1, stride)
         x_TCHW = clip_THWC[window, top : top + side, left : left + side].permute(0, 3, 1, 2).float()
         if side != self.size:
             shape = [self.size, self.size]
             x_TCHW = F.interpolate(x_TCHW, size=shape, mode="bilinear", antialias=True, align_corners=False)
-        if self._below(2):
+        if below(2):
             x_TCHW = x_TCHW.flip(3)
         return to_unit_range(x_TCHW).permute(1, 0, 2, 3).contiguous()
 
-    def _scale(self, short_side: int) -> float:
+    def _scale(self, generator: torch.Generator, short_side: int) -> float:
         """By how much the frame is shrunk before cropping; above one when the clip is smaller than the crop."""
         least = self.size / short_side
         low = max(SMALLEST_SCALE, least)
-        return max(low + (1.0 - low) * self._uniform(), least)
+        return max(low + (1.0 - low) * float(torch.rand((), generator=generator)), least)
 
-    def _draw_clip(self) -> Tensor:
-        """The frames of a random clip (T, H, W, 3); unreadable ones are put aside until one can be read."""
-        while self._weights.sum() > 0:
-            index = int(torch.multinomial(self._weights, 1, generator=self._generator))
-            name = self._names[index]
+    def _draw_clip(self, generator: torch.Generator, frames: int) -> Tensor:
+        """The frames of a random clip (T, H, W, 3). One that cannot be used is put aside and drawn again in vain: what
+        a generator gives does not depend on what others have met before.
+        """
+        while any((name, frames) not in self._unusable for name in self._names):
+            name = self._names[int(torch.multinomial(self._weights, 1, generator=generator))]
             try:
-                return self._frames_of(name)
+                if (name, frames) not in self._unusable:
+                    return self._frames_of(name, frames)
             except ClipError as error:
-                self._skip(name, error.reason)
+                self._unusable.add((name, frames))
+                self._report(name, error.reason)
         reasons = "; ".join(f"{clip.name} {clip.reason}" for clip in self.skipped[:3])
         raise ValueError(f"no clip of {self.clips.source} can be used for training: {reasons}")
 
-    def _frames_of(self, name: str) -> Tensor:
+    def _frames_of(self, name: str, frames: int) -> Tensor:
         if name in self._kept:
             self._kept.move_to_end(name)
-            return self._kept[name]
-        clip_THWC = torch.from_numpy(self.clips.read_uint8(name))
-        if len(clip_THWC) < self.frames:
-            raise ClipError(name, f"is too short: {len(clip_THWC)} frames, training needs {self.frames}")
+        else:
+            self._keep(name, torch.from_numpy(self.clips.read_uint8(name)))
+        clip_THWC = self._kept[name]
+        if len(clip_THWC) < frames:
+            raise ClipError(name, f"is too short: {len(clip_THWC)} frames, training needs {frames}")
+        return clip_THWC
+
+    def _keep(self, name: str, clip_THWC: Tensor) -> None:
+        """Remember a decoded clip, and forget the longest unused ones beyond the memory budget."""
         self._kept[name] = clip_THWC
         self._kept_bytes += clip_THWC.numel()
         while self._kept_bytes > self._budget_bytes and len(self._kept) > 1:
             self._kept_bytes -= self._kept.popitem(last=False)[1].numel()
-        return clip_THWC
 
-    def _skip(self, name: str, reason: str) -> None:
-        self.skipped.append(UnreadableClip(name, reason))
-        self._weights[self._names.index(name)] = 0.0
+    def _report(self, name: str, reason: str) -> None:
+        if name not in {clip.name for clip in self.skipped}:
+            self.skipped.append(UnreadableClip(name, reason))
 
-    def _below(self, count: int) -> int:
-        """A random integer in [0, count)."""
-        return int(torch.randint(count, (1,), generator=self._generator))
 
-    def _uniform(self) -> float:
-        return float(torch.rand((), generator=self._generator))
+def _below(generator: torch.Generator, count: int) -> int:
+    """A random integer in [0, count)."""
+    return int(torch.randint(count, (1,), generator=generator))

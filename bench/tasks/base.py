@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +24,8 @@ class Workbench:
     """Everything a task may need. All decoders are on `device`, in the run's dtype; `say` shows one line of progress.
 
     untrained: the student before distillation, the same object as `student` where nothing was trained. evaluation,
-    statistics: the judged clips, and the calibrated teacher; made or read from the cache when asked for.
+    statistics: the judged clips, and the calibrated teacher; made or read from the cache when asked for. keep: writes
+    the student into a folder of its own and says which.
     """
 
     run_id: str
@@ -36,6 +38,7 @@ class Workbench:
     evaluation: Callable[[], EvaluationSet]
     statistics: Callable[[], Statistics]
     say: Callable[[str], None]
+    keep: Callable[[], Path]
 
     @property
     def dtype(self) -> torch.dtype:

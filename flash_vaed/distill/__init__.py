@@ -1,6 +1,27 @@
-"""Teach a small decoder what its teacher decodes: one trainer, one file per phase."""
+"""Teach a small decoder what its teacher decodes: one training loop, one file per phase."""
 
-from flash_vaed.distill.phase import PHASES, Lesson, Phase
-from flash_vaed.distill.trainer import DistilRecipe, History, distil
+from flash_vaed.distill.lesson import Batch, Batches, Lesson, from_videos
+from flash_vaed.distill.pair import Pair
+from flash_vaed.distill.phase import PHASES, Judgement, Phase
+from flash_vaed.distill.recipe import DistilRecipe, PhaseOptions, PhasePlan, Settings
+from flash_vaed.distill.training import History, Progress, Snapshots, distil, train_phase
 
-__all__ = ["PHASES", "DistilRecipe", "History", "Lesson", "Phase", "distil"]
+__all__ = [
+    "PHASES",
+    "Batch",
+    "Batches",
+    "DistilRecipe",
+    "History",
+    "Judgement",
+    "Lesson",
+    "Pair",
+    "Phase",
+    "PhaseOptions",
+    "PhasePlan",
+    "Progress",
+    "Settings",
+    "Snapshots",
+    "distil",
+    "from_videos",
+    "train_phase",
+]

@@ -1,21 +1,35 @@
-"""The terms that phases add up. All take (N, C, T, H, W) and return a scalar; frames are in [-1, 1].
+"""The terms that phases add up. All take (N, C, T, H, W); frames are in [-1, 1].
 
-The weights of the pixel loss are the paper's (10 L1 + 5 (1 - SSIM), arXiv 2602.19161). Its third term, 2 LPIPS, needs a
-backbone that has to be downloaded and is not part of these recipes.
+Every term is a mean over clips, so that a batch which is split over processes has the mean of their losses.
 """
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from pytorch_msssim import ssim
 from torch import Tensor
 
+from flash_vaed.lpips import LpipsNetwork
+
 EPS = 1e-8
+L1_WEIGHT, SSIM_WEIGHT, LPIPS_WEIGHT = 10.0, 5.0, 2.0  # the paper's (arXiv 2602.19161)
 
 
-def pixel_loss(candidate: Tensor, target: Tensor) -> Tensor:
-    """10 L1 + 5 (1 - SSIM per frame)."""
-    return 10 * (candidate - target).abs().mean() + 5 * (1 - frame_ssim(candidate, target))
+class PixelLoss:
+    """10 L1 + 5 (1 - SSIM) + 2 LPIPS per frame, the paper's. Without `lpips` the last term is left out."""
+
+    def __init__(self, lpips: LpipsNetwork | None = None) -> None:
+        self._lpips = lpips
+
+    def __call__(self, candidate: Tensor, target: Tensor) -> Tensor:
+        found = L1_WEIGHT * (candidate - target).abs().mean()
+        found = found + SSIM_WEIGHT * (1 - frame_ssim(candidate, target))
+        if self._lpips is not None:
+            network = self._lpips.to(candidate.device)
+            ours, theirs = (x.transpose(1, 2).flatten(0, 1).clamp(-1, 1) for x in (candidate, target))
+            found = found + LPIPS_WEIGHT * network(theirs, ours).mean()
+        return found
 
 
 def frame_ssim(candidate: Tensor, target: Tensor) -> Tensor:
@@ -26,9 +40,16 @@ def frame_ssim(candidate: Tensor, target: Tensor) -> Tensor:
     return ssim(frames[0] + 1, frames[1] + 1, data_range=2, win_size=window)
 
 
+def psnr(candidate: Tensor, target: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB of frames in [-1, 1] (clamped), mean over clips; at most 100."""
+    error = (candidate.clamp(-1, 1) - target.clamp(-1, 1)).square().flatten(1).mean(dim=1)
+    return (-10 * torch.log10(error / 4 + 1e-10)).mean()
+
+
 def relative_mse(candidate: Tensor, target: Tensor) -> Tensor:
-    """Squared error over the target's energy, so that stages of any loudness compare."""
-    return (candidate - target).square().mean() / (target.square().mean() + EPS)
+    """Squared error over the target's energy, clip by clip, so that stages and clips of any loudness compare."""
+    error, energy = (x.square().flatten(1).mean(dim=1) for x in (candidate - target, target))
+    return (error / (energy + EPS)).mean()
 
 
 def temporal_difference(x: Tensor) -> Tensor:
@@ -40,3 +61,12 @@ def laplacian(x: Tensor) -> Tensor:
     """What a 2x2-pooled copy of the frame cannot show: the finest level of a Laplacian pyramid."""
     coarse = F.avg_pool3d(x, (1, 2, 2))
     return x - F.interpolate(coarse, size=x.shape[2:], mode="trilinear")
+
+
+def detail_energy(candidate: Tensor, target: Tensor) -> Tensor:
+    """How far the energy of fine detail is from the target's, as a ratio: |log(ours / theirs)|, mean over clips.
+
+    An L1 or L2 loss makes the mean of what could be, which is soft; this term asks for as much detail as there was.
+    """
+    ours, theirs = (laplacian(x).square().flatten(1).mean(dim=1) + 1e-6 for x in (candidate, target))
+    return (ours / theirs).log().abs().mean()

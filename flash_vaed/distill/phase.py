@@ -1,82 +1,62 @@
-"""What a phase is: which terms it adds up, and its part of the budget."""
+"""What a phase is: which terms it adds up, its part of the budget, and what else it remembers between steps."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
 
-import torch
 from torch import Tensor
 
-from flash_vaed.decoder import Decoder
-from flash_vaed.pruning import Compressed
+from flash_vaed.distill.lesson import Lesson
+from flash_vaed.distill.losses import PixelLoss
+from flash_vaed.distill.pair import Pair
+from flash_vaed.distill.recipe import PhaseOptions
 from flash_vaed.registry import Registry
 
-PHASES: Registry[type[Phase]] = Registry("distillation phase", f"{__package__}.phases")
+PHASES: Registry[type[Phase[Any]]] = Registry("distillation phase", f"{__package__}.phases")
 
-
-class Lesson:
-    """One batch as every phase needs it: source frames, latents, and what the teacher makes of them (computed once)."""
-
-    def __init__(self, teacher: Decoder, x_NCTHW: Tensor, z_NCthw: Tensor) -> None:
-        self._teacher = teacher
-        self.source, self.latents = x_NCTHW, z_NCthw
-
-    @cached_property
-    def features(self) -> dict[str, Tensor]:
-        """The teacher's output of the entry, every stage and the head ("frames"), without gradients."""
-        with torch.no_grad():
-            return self._teacher.features(self.latents)
+O = TypeVar("O", bound=PhaseOptions)  # noqa: E741
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Teacher, student, and which teacher channel each channel that leaves a part of the student stands for."""
+class Judgement:
+    """terms: named scalars whose sum is the loss. watched: what else goes into the training curve, such as PSNR."""
 
-    teacher: Decoder
-    student: Decoder
-    behind: Mapping[str, list[int]]
-
-    @classmethod
-    def of(cls, teacher: Decoder, compressed: Compressed) -> Pair:
-        return cls(teacher, compressed.decoder, compressed.behind())
-
-    def changed_stages(self) -> list[str]:
-        """Stages whose operator or widths differ from the teacher's."""
-        ours, theirs = self.student.spec, self.teacher.spec
-        return [
-            name
-            for name in ours.stages
-            if ours.stages[name] != theirs.stages[name] or ours.width_in(name) != theirs.width_in(name)
-        ]
-
-    def stage_input(self, features: Mapping[str, Tensor], stage: str) -> Tensor:
-        """The teacher's features that enter `stage`, kept channels only."""
-        names = ["entry", *self.teacher.spec.stages]
-        return self.part_target(features, names[names.index(stage) - 1])
-
-    def part_target(self, features: Mapping[str, Tensor], part: str) -> Tensor:
-        """The teacher's features that leave "entry" or a stage, kept channels only."""
-        return features[part][:, self.behind[part]]
+    terms: Mapping[str, Tensor]
+    watched: Mapping[str, float] = field(default_factory=dict)
 
 
-class Phase(ABC):
-    """One way of comparing student and teacher. Built once per training; `terms` is called every step.
+class Phase(ABC, Generic[O]):
+    """One way of comparing student and teacher. Built once per training; `judge` is called for every batch.
 
     share: its part of the step budget, before normalising over the phases that are switched on. rate: its factor on the
-    recipe's learning rates.
+    recipe's learning rates. Options: a frozen dataclass of what it can be told.
     """
 
     name: ClassVar[str]
     share: ClassVar[float]
     rate: ClassVar[float] = 1.0
+    Options: ClassVar[type[PhaseOptions]] = PhaseOptions
 
-    def __init__(self, pair: Pair, dynamic: bool) -> None:
-        self.pair, self.dynamic = pair, dynamic
+    def __init__(self, pair: Pair, options: O, pixel_loss: PixelLoss | None = None) -> None:
+        self.pair, self.options, self.pixel_loss = pair, options, pixel_loss or PixelLoss()
 
     @abstractmethod
-    def terms(self, lesson: Lesson, progress: float) -> dict[str, Tensor]:
-        """Named scalar terms whose sum is the loss; `progress` runs from 0 to 1 within the phase."""
+    def judge(self, lesson: Lesson, progress: float) -> Judgement:
+        """The terms of a batch; `progress` runs from 0 to 1 within the phase."""
+
+    def after_step(self, loss: float) -> None:
+        """Called behind every step of the student with the loss, the mean over all processes."""
+
+    def done(self) -> bool:
+        """Whether more steps would not help; asked before each one."""
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it remembers between steps: tensors and plain values."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()`."""

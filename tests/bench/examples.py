@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bench.spec import Data, Distill, Prune, RunSpec, Runtime, StageChange, TeacherRef, Timing
+from bench.spec import Data, Distill, PhaseChoice, Prune, RunSpec, Runtime, StageChange, TeacherRef, Timing
 from bench.sweep import RunRequest
 
 SPEC = RunSpec(
     study="s", task="reconstruct", teacher=TeacherRef("bundled", "f00"), plan_name="paper",
     plan=(StageChange("mid", "depthwise3d", False), StageChange("up3", "conv2d", True)),
     prune=Prune(0.25, "independence", "total", "output", "stage", "regression", 4, 17, 96),
-    distill=Distill(("align",), 100, 1.0, 2, 9, 64, True),
+    distill=Distill((PhaseChoice("align", 100, (("motion", 0.1),)),)),
     data=Data("bundled", None, "train", "heldout", None, 17, 144, 1, 0, "aaa", "bbb"),
     metrics=(("psnr", "1"), ("ssim", "1")), timing=Timing(17, 96, 96, 0.5, 3, 20, 5.0),
     runtime=Runtime("eager", "float32", None, True), seed=0,

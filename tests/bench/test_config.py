@@ -33,7 +33,15 @@ def spec_of(*overrides: str):
         ("prune.calibration_frames=8", "4n + 1"),
         ("distill.phases=[algn]", "did you mean 'align'"),
         ("distill.phases=[align,align]", "twice"),
-        ("distill.steps=1", "less than one step each"),
+        ("distill.steps=1", "3 phases need at least as many steps, not 1"),
+        ("distill.frames=[8]", "4n + 1"),
+        ("distill.options.refine.frames=12", "4n + 1"),
+        ("distill.size=20", "multiples of 8"),
+        ("distill.pool=0", "at least 1, or null"),
+        ("distill.precision=bfloat", "did you mean 'bfloat16'"),
+        ("distill.perceptual=lpip", "did you mean 'lpips'"),
+        ("distill.options.joint.dynamc=false", "did you mean 'dynamic'"),
+        ("distill.options.refine.source_share=2", "source_share from 0 to 1"),
         ("metrics.names=[psrn]", "did you mean 'psnr'"),
         ("metrics.names=[]", "metrics.names is empty"),
         ("data.source=bundle", "did you mean 'bundled'"),
@@ -76,13 +84,14 @@ def test_plan_name_is_the_file_name():
 def test_choices_without_effect_do_not_make_another_run():
     assert spec_of("distill=none").digest() == spec_of("distill=none", "distill.lr=9", "distill.batch=7").digest()
     assert spec_of("distill=full", "distill.steps=0").digest() == spec_of("distill=none").digest()
+    unused = spec_of("distill=joint", "distill.options.refine.detail=9", "distill.latent_share=0.1")
+    assert unused.digest() == spec_of("distill=joint").digest()
     assert spec_of("plan=teacher", "prune.ratio=0.5").digest() == spec_of("plan=teacher", "prune.ratio=1").digest()
 
 
 def test_where_and_how_long_do_not_make_another_run():
-    assert (
-        spec_of("paths.results=elsewhere", "limits.timeout_s=5", "label=x", "again=true").digest() == spec_of().digest()
-    )
+    elsewhere = ["paths.results=elsewhere", "limits.timeout_s=5", "device.processes=2", "label=x", "again=true"]
+    assert spec_of(*elsewhere).digest() == spec_of().digest()
 
 
 def test_a_path_with_special_characters_can_be_quoted():
@@ -90,8 +99,11 @@ def test_a_path_with_special_characters_can_be_quoted():
 
 
 def test_values_keep_their_types():
-    spec = spec_of("prune.ratio=0.25", "distill.phases=[joint]", "distill.steps=7", "runtime.chunk=1", "seed=3")
-    assert (spec.prune.ratio, spec.distill.phases, spec.distill.steps) == (0.25, ("joint",), 7)
+    own = ("distill.options.joint.dynamic=false", "distill.frames=[5,9]")
+    spec = spec_of("prune.ratio=0.25", "distill.phases=[joint]", "distill.steps=7", "runtime.chunk=1", "seed=3", *own)
+    (phase,) = spec.distill.phases
+    assert (spec.prune.ratio, phase.name, phase.steps, spec.distill.frames) == (0.25, "joint", 7, (5, 9))
+    assert dict(phase.options) == {"dynamic": False, "frames": None}
     assert (spec.runtime.chunk, spec.seed) == (1, 3)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -13,11 +14,18 @@ import torch
 
 from bench import records
 from bench.__main__ import main
+from bench.cache import Cache
 from bench.config import compose, to_config, to_run_spec
+from bench.data import ClipProtocol
+from bench.data.decode import decode_video
+from bench.metrics import make_metric
+from bench.pin import pin
+from bench.prepare import make_student
 from bench.run import execute
 from bench.schema import Config
 from bench.sweep import Job
-from flash_vaed import Decoder, Teacher, save_teacher
+from flash_vaed import Decoder, Teacher, load_decoder, load_teacher, save_teacher
+from flash_vaed.distill import Progress
 from flash_vaed.families.wan import wan_spec
 from flash_vaed.patch_encoder import PatchEncoder
 from flash_vaed.spec import LatentSpace
@@ -28,7 +36,7 @@ QUALITY = {"psnr", "ssim", "flicker"}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A folder with a tiny teacher and, in clips/, two short videos and a broken one."""
+    """A folder with a tiny teacher and, in clips/ for each split, two short videos and a broken one."""
     folder = tmp_path_factory.mktemp("place")
     torch.manual_seed(0)
     encoder = PatchEncoder(CHANNELS)
@@ -37,7 +45,8 @@ def place(tmp_path_factory) -> Path:
     save_teacher(Teacher("tiny", Decoder(spec).eval(), encoder), folder / "teacher")
     for name in ("train/a", "train/b", "heldout/c", "heldout/d"):
         _write_clip(folder / "clips" / f"{name}.mp4", phase=len(name) + ord(name[-1]))
-    (folder / "clips" / "heldout" / "e.mp4").write_bytes(b"not a video")
+    for name in ("train/broken", "heldout/e"):
+        (folder / "clips" / f"{name}.mp4").write_bytes(b"not a video")
     return folder
 
 
@@ -61,7 +70,7 @@ def arguments(place) -> list[str]:
     return [
         f"teacher.path={place}/teacher", "data=folder", f"data.root={place}/clips", "data.protocol.frames=5",
         "data.protocol.size=64", "metrics.names=[psnr,ssim,lpips,flicker]", "timing=quick", "timing.width=32",
-        "timing.height=32", "distill.steps=3", "distill.size=32", "distill.frames=5", "prune.calibration_size=32",
+        "timing.height=32", "distill.steps=3", "distill.size=32", "distill.frames=[5]", "prune.calibration_size=32",
         "prune.calibration_clips=2", "device.threads=1",
     ]  # fmt: skip
 
@@ -210,8 +219,112 @@ def test_another_recipe_is_another_student(study, place, arguments, monkeypatch)
         "paths.results=third",
     ]
     assert main(command) == 0
-    assert len(list((place / ".cache" / "distilled").iterdir())) == before + 1
+    assert len(list((place / ".cache" / "distilled").iterdir())) == before + 3, "one per phase"
     assert set(records.read(place / "third")[1]["metric"]) & {"psnr", "decode_time_s"} == {"decode_time_s"}
+
+
+def test_grids_over_phases_train_what_they_share_once(study, place, arguments, monkeypatch):
+    monkeypatch.chdir(place)
+    before = len(list((place / ".cache" / "distilled").iterdir()))
+    steps = [f"distill.options.{phase}.steps=1" for phase in ("align", "joint", "refine")]
+    short = ["plan=paper", "prune.ratio=0.5", *arguments, "distill.lr=0.7", *steps, "task=distill"]
+    for phases in ("align", "align,joint", "align,joint,refine"):
+        assert main(["run", *short, f"distill.phases=[{phases}]", "paths.results=grid"]) == 0
+    assert len(list((place / ".cache" / "distilled").iterdir())) == before + 3
+
+
+def test_the_curve_of_the_training_is_stored(study):
+    rows = rows_of(study, TRAINED)
+    assert set(rows[rows["metric"] == "loss_align"]["stage"]) >= {"up2", "up3", "head"}
+    assert set(rows[rows["metric"] == "loss_joint"]["stage"]) == {"pixels", "features"}
+    watched = rows[rows["metric"] == "training_refine"]
+    assert {"psnr", "gradient norm", "rate"} == set(watched["stage"])
+    assert set(watched[watched["stage"] == "psnr"]["unit"]) == {"dB"}
+
+
+def test_a_run_without_the_weights_of_lpips_says_what_its_loss_lacks(study):
+    runs, _ = study
+    warnings = json.loads(runs.set_index("label")["warnings_json"][TRAINED])
+    assert any("trained without the LPIPS term: LPIPS needs" in line for line in warnings)
+    spec = json.loads(runs.set_index("label")["spec_json"][TRAINED])
+    assert spec["distill"]["perceptual"] == "off"
+
+
+def test_a_clip_that_training_could_not_read_is_named_in_the_record(study):
+    runs, _ = study
+    warnings = json.loads(runs.set_index("label")["warnings_json"][TRAINED])
+    assert any("training left out clip" in line and "broken.mp4" in line for line in warnings)
+
+
+def test_the_distill_task_leaves_a_decoder_that_loads_and_is_the_one_that_was_judged(place, arguments, monkeypatch):
+    monkeypatch.chdir(place)
+    assert main(["run", "plan=paper", "prune.ratio=0.5", *arguments, "task=distill", "paths.results=kept",
+                 "paths.decoders=mine"]) == 0  # fmt: skip
+    (folder,) = (place / "mine").glob("paper-*")
+    teacher, student = load_teacher(place / "teacher"), load_decoder(folder)
+    clip = ClipProtocol(5, 64).fit(decode_video(place / "clips" / "heldout" / "c.mp4")[:5])
+    frames = student.decode(teacher.encode(clip[None]), expect=None)[0]
+    rows = records.read(place / "kept")[1]
+    rows = rows[(rows["metric"] == "psnr") & (rows["against"] == "source") & (rows["arm"] == "student")]
+    expected = make_metric("psnr")(clip, frames).tolist()
+    found = rows[rows["clip"].str.endswith("c.mp4")].sort_values("frame")["value"].tolist()
+    assert found == pytest.approx(expected, abs=1e-3)
+    assert "decode_time_s" not in set(records.read(place / "kept")[1]["metric"])
+    assert json.loads((folder / "run.json").read_text())["distill"]["phases"] == ["align", "joint", "refine"]
+
+
+def test_two_processes_share_a_training(study, place, arguments, monkeypatch):
+    """They see the batch of one process: the same losses in the first step. (Later ones part: Muon computes in
+    bfloat16, and where a sum is rounded the other way, directions without a gradient go elsewhere. In double precision
+    the students are the same: `tests/flash_vaed/distill/test_training.py`.)
+    """
+    monkeypatch.chdir(place)
+    elsewhere = ["device.processes=2", "paths.results=two", "paths.cache=fresh", "paths.curves=null"]
+    assert main(["run", "plan=paper", "distill=full", "prune.ratio=0.5", *arguments, *elsewhere]) == 0
+
+    def first_losses(rows: pd.DataFrame) -> list[float]:
+        return rows[rows["metric"] == "loss_align"].sort_values("stage")["value"].tolist()
+
+    found = first_losses(records.read(place / "two")[1])
+    assert found == pytest.approx(first_losses(rows_of(study, TRAINED)), rel=1e-4)
+    assert len(found) == 6
+
+
+def test_training_goes_on_where_it_was_killed(place, arguments, monkeypatch):
+    """A process that dies in the last step leaves a snapshot; the next one starts from it, to the same end."""
+    monkeypatch.chdir(place)
+    settings = [*arguments, "distill=joint", "distill.steps=6", "prune.ratio=0.5", "task=distill"]
+    spec = pin(to_run_spec(to_config(compose(settings), Config)))
+    whole = make_student(Job("whole", spec, str(place / "one"), "cpu", 1), *helpers(place / "one"))
+    interrupted = Job("killed", spec, str(place / "two"), "cpu", 1, snapshot_s=0.0)
+    teacher, cache, say, _ = helpers(place / "two")
+
+    def die(progress: Progress) -> None:
+        if progress.done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_student(interrupted, teacher, cache, say, die)
+    assert len(list((place / "two" / "snapshots").iterdir())) == 1
+    seen: list[int] = []
+    resumed = make_student(interrupted, teacher, cache, say, lambda progress: seen.append(progress.done))
+    assert seen == [5, 6]
+    assert not list((place / "two" / "snapshots").iterdir())
+    for name, value in whole.trained.state_dict().items():
+        assert torch.equal(value, resumed.trained.state_dict()[name])
+    assert resumed.history == whole.history
+
+
+def helpers(cache: Path) -> tuple[Teacher, Cache, Callable[[str], None], Callable[[Progress], None]]:
+    """What `make_student` needs besides its job."""
+    return load_teacher(cache.parent / "teacher"), Cache(cache, pytest.fail), lambda step: None, lambda progress: None
+
+
+def test_curves_are_written_for_tensorboard(study, place):
+    run_id = study[0].set_index("label")["run_id"][TRAINED]
+    files = list((place / ".cache" / "curves" / run_id).glob("events.out.tfevents.*"))
+    assert len(files) == 3, "one per phase"
+    assert all(file.stat().st_size > 100 for file in files)
 
 
 def test_a_teacher_that_changed_after_the_start_is_refused(place, arguments):

@@ -39,8 +39,8 @@ CHANGES = dict(one_field_changes(SPEC))
 
 
 @pytest.mark.parametrize("field", CHANGES)
-def test_every_field_but_the_place_of_the_clips_changes_the_hash(field):
-    assert (CHANGES[field].digest() == SPEC.digest()) == (field == "data.root")
+def test_every_field_but_where_data_lies_changes_the_hash(field):
+    assert (CHANGES[field].digest() == SPEC.digest()) == (field in ("data.root", "distill.latents"))
 
 
 def test_the_order_of_stages_and_metrics_in_a_file_does_not_change_the_hash():
@@ -55,6 +55,8 @@ def test_canonical_json_is_plain_sorted_and_complete():
     assert document["plan"]["up3"] == {"operator": "conv2d", "prune": True, "channels": None}
     assert document["metrics"] == {"psnr": "1", "ssim": "1"}
     assert document["distill"]["phases"] == ["align"]
+    assert document["distill"]["plans"] == {"align": {"steps": 100, "motion": 0.1}}
+    assert document["distill"]["steps"] == 100
     assert document["prune"]["ratio"] == 0.25
 
 

@@ -7,39 +7,57 @@ features together weigh as much as the pixels at the start and a tenth of it at 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from torch import Tensor
-
-from flash_vaed.distill.losses import pixel_loss, relative_mse
-from flash_vaed.distill.phase import PHASES, Lesson, Pair, Phase
+from flash_vaed.distill.lesson import Lesson
+from flash_vaed.distill.losses import PixelLoss, psnr, relative_mse
+from flash_vaed.distill.pair import Pair
+from flash_vaed.distill.phase import PHASES, Judgement, Phase
+from flash_vaed.distill.processes import mean_over_processes
+from flash_vaed.distill.recipe import PhaseOptions
 
 MEMORY = 0.9  # of the running stage errors
 FIXED_WEIGHT = 1.0  # of the mean stage error when weights are not dynamic
 LAST_SHARE = 0.1  # of the feature terms against the pixels, at the end
 
 
+@dataclass(frozen=True)
+class JointOptions(PhaseOptions):
+    """dynamic: weights of the stages that follow their errors and fade, or equal ones that stay."""
+
+    dynamic: bool = True
+
+
 @PHASES.register("joint")
-class Joint(Phase):
+class Joint(Phase[JointOptions]):
     name = "joint"
     share = 0.55
+    Options = JointOptions
 
-    def __init__(self, pair: Pair, dynamic: bool) -> None:
-        super().__init__(pair, dynamic)
+    def __init__(self, pair: Pair, options: JointOptions, pixel_loss: PixelLoss | None = None) -> None:
+        super().__init__(pair, options, pixel_loss)
         self._running: dict[str, float] = {}
 
-    def terms(self, lesson: Lesson, progress: float) -> dict[str, Tensor]:
-        ours, theirs = self.pair.student.features(lesson.latents), lesson.features
-        pixels = pixel_loss(ours["frames"], theirs["frames"])
+    def judge(self, lesson: Lesson, progress: float) -> Judgement:
+        ours, theirs = self.pair.student_features(lesson.latents), lesson.features
+        pixels = self.pixel_loss(ours["frames"], theirs["frames"])
         errors = {s: relative_mse(ours[s], self.pair.part_target(theirs, s)) for s in self.pair.changed_stages()}
+        quality = psnr(ours["frames"].detach(), theirs["frames"]).item()
         if not errors:
-            return {"pixels": pixels}
-        weights = self._weights({stage: error.item() for stage, error in errors.items()})
+            return Judgement({"pixels": pixels}, {"psnr": quality})
+        now = mean_over_processes({"": pixels.item(), **{stage: error.item() for stage, error in errors.items()}})
+        pixels_now = now.pop("")
+        weights = self._weights(now)
         features = sum((weights[stage] * error for stage, error in errors.items()), start=pixels.new_zeros(()))
-        return {"pixels": pixels, "features": self._strength(pixels.item(), features.item(), progress) * features}
+        features_now = sum(weights[stage] * error for stage, error in now.items())
+        terms = {"pixels": pixels, "features": self._strength(pixels_now, features_now, progress) * features}
+        return Judgement(terms, {"psnr": quality, **{f"weight of {stage}": w for stage, w in weights.items()}})
 
-    def _weights(self, errors: dict[str, float]) -> dict[str, float]:
+    def _weights(self, errors: Mapping[str, float]) -> dict[str, float]:
         """One weight per stage, summing to one."""
-        if not self.dynamic:
+        if not self.options.dynamic:
             return dict.fromkeys(errors, 1 / len(errors))
         for stage, error in errors.items():
             self._running[stage] = MEMORY * self._running.get(stage, error) + (1 - MEMORY) * error
@@ -48,7 +66,13 @@ class Joint(Phase):
 
     def _strength(self, pixels: float, features: float, progress: float) -> float:
         """The factor that gives the features their share of the loss."""
-        if not self.dynamic:
+        if not self.options.dynamic:
             return FIXED_WEIGHT
         share = LAST_SHARE + (1 - LAST_SHARE) * 0.5 * (1 + math.cos(math.pi * progress))
         return share * pixels / max(features, 1e-8)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"running": self._running}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._running = dict(state["running"])

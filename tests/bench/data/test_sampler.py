@@ -148,3 +148,20 @@ def test_memory_budget_changes_speed_and_not_batches():
 def test_zero_is_refused(name):
     with pytest.raises(ValueError, match=name):
         sampler([noise("a")], **{name: 0})
+
+
+def test_a_numbered_crop_does_not_depend_on_what_was_drawn_before():
+    items = [broken("x"), noise("a"), numbered("short", 3), noise("b", 1)]
+    expected = [sampler(items).crop(seed, 9) for seed in range(12)]
+    source = sampler(items)
+    next(source)
+    assert all(torch.equal(source.crop(seed, 9), expected[seed]) for seed in reversed(range(12)))
+    assert not torch.equal(expected[0], expected[1])
+
+
+def test_a_clip_too_short_for_one_length_serves_another():
+    source = sampler([numbered("short", 6), noise("long")])
+    long, short = ([source.crop(seed, frames) for seed in range(20)] for frames in (9, 5))
+    assert all(crop.shape[1] == 9 for crop in long)
+    assert any(crop.flatten(2).std(dim=2).max() < 1e-6 for crop in short), "the clip of plain frames is drawn at 5"
+    assert [clip.name for clip in source.skipped] == ["short"]

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from bench.metrics import NotApplicable, make_metric
-from bench.metrics import lpips as lpips_module
-from bench.metrics.lpips import BACKBONE_NAME, BACKBONE_VARIABLE, CHANNELS, Lpips
+from bench.metrics.lpips import Lpips
+from flash_vaed import lpips as lpips_module
+from flash_vaed.lpips import BACKBONE_NAME, BACKBONE_VARIABLE, CHANNELS
 
 
 @pytest.fixture
