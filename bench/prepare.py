@@ -74,10 +74,9 @@ def make_student(job: Job, teacher: Teacher, cache: Cache, say: Say, show: Show)
     stored = _distilled(job, plan, teacher, compressed, cache, say, show)
     trained = copy.deepcopy(compressed.decoder)
     trained.load_state_dict(stored.tensors, strict=True)
-    curve = {part: [tuple(row) for row in stored.document[part]] for part in ("losses", "watched")}
-    return Students(
-        compressed.decoder, trained, compressed.narrowed(), History(**curve), skipped, stored.document["warnings"]
-    )
+    history = History.of(stored.document["losses"], stored.document["watched"])
+    warnings = stored.document["warnings"]
+    return Students(compressed.decoder, trained, compressed.narrowed(), history, skipped, warnings)
 
 
 def _compressed(
@@ -148,7 +147,7 @@ def _distilled(
         notes = list(before.document["warnings"])
         training = Training(
             spec, phase, Compressed(student, compressed.kept),
-            History(*([tuple(row) for row in before.document[part]] for part in ("losses", "watched"))),
+            History.of(before.document["losses"], before.document["watched"]),
             job.device, job.threads, job.processes, job.cache_folder,
             Path(job.cache_folder) / "snapshots" / f"{name}.pt", job.snapshot_s,
             Path(job.curves) / job.run_id if job.curves else None,

@@ -3,7 +3,8 @@
 from flash_vaed.distill.lesson import Batch, Batches, Lesson, from_videos
 from flash_vaed.distill.pair import Pair
 from flash_vaed.distill.phase import PHASES, Judgement, Phase
-from flash_vaed.distill.recipe import DistilRecipe, PhaseOptions, PhasePlan, Settings
+from flash_vaed.distill.recipe import DistilRecipe
+from flash_vaed.distill.settings import PhaseOptions, PhasePlan, Settings
 from flash_vaed.distill.training import History, Progress, Snapshots, distil, train_phase
 
 __all__ = [

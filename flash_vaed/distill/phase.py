@@ -12,7 +12,7 @@ from torch import Tensor
 from flash_vaed.distill.lesson import Lesson
 from flash_vaed.distill.losses import PixelLoss
 from flash_vaed.distill.pair import Pair
-from flash_vaed.distill.recipe import PhaseOptions
+from flash_vaed.distill.settings import PhaseOptions
 from flash_vaed.registry import Registry
 
 PHASES: Registry[type[Phase[Any]]] = Registry("distillation phase", f"{__package__}.phases")

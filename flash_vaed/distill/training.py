@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from flash_vaed.distill.losses import PixelLoss
 from flash_vaed.distill.pair import Pair
 from flash_vaed.distill.phase import PHASES, Judgement, Phase
 from flash_vaed.distill.processes import mean_over_processes, rank_and_count
-from flash_vaed.distill.recipe import DistilRecipe, PhasePlan, Settings
+from flash_vaed.distill.recipe import DistilRecipe
+from flash_vaed.distill.settings import PhasePlan, Settings
 from flash_vaed.lpips import load_lpips
 from flash_vaed.optim import HybridOptimizer, cosine_rate, split_parameters
 from flash_vaed.pruning import Compressed
@@ -57,6 +58,11 @@ class History:
 
     losses: list[Row] = field(default_factory=list)
     watched: list[Row] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, losses: Iterable[Sequence[Any]], watched: Iterable[Sequence[Any]]) -> History:
+        """A copy from rows as they come back from a file, as lists."""
+        return cls([tuple(row) for row in losses], [tuple(row) for row in watched])  # type: ignore[misc]
 
     @property
     def steps(self) -> int:
@@ -156,7 +162,7 @@ class _Run:
         self.optimizer = HybridOptimizer(hidden, edges, settings.muon_lr * settings.lr, settings.adamw_lr * settings.lr)
         self.average = copy.deepcopy(self.trained).requires_grad_(False) if settings.ema else None
         self.steps, self.rate = 0, 1.0
-        self.history = History(list(before.losses), list(before.watched))
+        self.history = History.of(before.losses, before.watched)
         self._steps_before = before.steps
 
     def start(self, batches: Batches) -> None:
@@ -234,8 +240,7 @@ class _Run:
             self.average.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.phase.load_state_dict(saved["phase"])
-        losses, watched = saved["history"]
-        self.history = History([tuple(row) for row in losses], [tuple(row) for row in watched])
+        self.history = History.of(*saved["history"])
 
     def _fingerprint(self) -> str:
         return repr((self.plan, dataclasses.asdict(self.settings)))

@@ -15,7 +15,7 @@ from flash_vaed.distill.lesson import Lesson
 from flash_vaed.distill.losses import PixelLoss, relative_mse, temporal_difference
 from flash_vaed.distill.pair import Pair
 from flash_vaed.distill.phase import PHASES, Judgement, Phase
-from flash_vaed.distill.recipe import PhaseOptions
+from flash_vaed.distill.settings import PhaseOptions
 
 
 @dataclass(frozen=True)

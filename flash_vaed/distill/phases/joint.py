@@ -16,7 +16,7 @@ from flash_vaed.distill.losses import PixelLoss, psnr, relative_mse
 from flash_vaed.distill.pair import Pair
 from flash_vaed.distill.phase import PHASES, Judgement, Phase
 from flash_vaed.distill.processes import mean_over_processes
-from flash_vaed.distill.recipe import PhaseOptions
+from flash_vaed.distill.settings import PhaseOptions
 
 MEMORY = 0.9  # of the running stage errors
 FIXED_WEIGHT = 1.0  # of the mean stage error when weights are not dynamic

@@ -17,7 +17,7 @@ from flash_vaed.distill.losses import PixelLoss, detail_energy, laplacian, psnr,
 from flash_vaed.distill.pair import Pair
 from flash_vaed.distill.phase import PHASES, Judgement, Phase
 from flash_vaed.distill.processes import mean_over_processes
-from flash_vaed.distill.recipe import PhaseOptions
+from flash_vaed.distill.settings import PhaseOptions
 
 
 @dataclass(frozen=True)
