@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench import analysis
+from bench.analysis.points import pareto_points
 from bench.analysis.svg import pareto_svg, redundancy_svg
 from bench.arguments import parser_of
 
@@ -59,5 +60,8 @@ def _pictures(results: analysis.Results, summary: pd.DataFrame, x: str, y: str) 
         for run_id in group["run_id"][group["run_id"].isin(with_curves)]:
             yield study, redundancy_svg(results.of([run_id]))
         others = group[~group["run_id"].isin(with_curves)]
-        if len(others):
-            yield study, pareto_svg(others, x, y, analysis.columns_of(results))
+        columns = analysis.columns_of(results)
+        if len(others) and pareto_points(others, x, y, columns).rows.empty:
+            print(f"left out: no run of study {study!r} has both {x} and {y}", file=sys.stderr)
+        elif len(others):
+            yield study, pareto_svg(others, x, y, columns)

@@ -48,3 +48,12 @@ def test_a_run_of_the_redundancy_task_becomes_a_panel_of_curves_per_site(tmp_pat
     texts = [element.text for element in root.findall(".//{*}text")]
     assert {"up2.stream, 4 channels", "<up3>.stream, 4 channels", "independence", "bound (PCA)"} <= set(texts)
     assert len(root.findall(".//{*}polyline")) == 2 * 3, "a curve per site and ranking, lots averaged"
+
+
+def test_a_study_that_was_not_timed_is_named_and_not_drawn(tmp_path, capsys):
+    run, rows = synthetic_results.make_run("run-1")
+    untimed = [row for row in rows if row["metric"] != "decode_time_s"]
+    synthetic_results.store(tmp_path / "results", (run, untimed))
+    assert figures.main(["--results", str(tmp_path / "results"), "--out", str(tmp_path / "out")]) == 0
+    assert not list((tmp_path / "out").iterdir())
+    assert "left out: no run of study 'quickstart' has both speedup and psnr_source" in capsys.readouterr().err
