@@ -99,3 +99,14 @@ def test_the_schedule_falls_steadily():
     rates = [cosine_rate(step, 100, 5) for step in range(5, 101)]
     assert all(later < earlier for earlier, later in pairwise(rates))
     assert math.isclose(rates[-1], 0, abs_tol=1e-12)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_gradient_that_is_no_number_moves_nothing(bad):
+    kernel, edge = (nn.Parameter(torch.ones(3, 3)) for _ in range(2))
+    optimizer = HybridOptimizer([kernel], [edge], 0.1, 0.1)
+    kernel.grad, edge.grad = torch.ones(3, 3), torch.full((3, 3), bad)
+    with pytest.raises(FloatingPointError, match="the gradient's norm is"):
+        optimizer.step(1.0)
+    assert torch.equal(kernel, torch.ones(3, 3))
+    assert torch.equal(edge, torch.ones(3, 3))
