@@ -23,7 +23,7 @@ from flash_vaed.distill.settings import PhaseOptions
 @dataclass(frozen=True)
 class RefineOptions(PhaseOptions):
     """source_share: how much of the target is the video itself, the rest being what the teacher makes of it. motion,
-    detail, energy: weights of the errors in frame-to-frame change, in fine detail, and in how much of it there is.
+    detail, energy: weights of the errors in frame-to-frame change, in fine detail, and in sharpness.
     critic: weight of the critic's verdict against the pixel loss, 0 for none; it counts from `critic_start` on, a
     share of the phase in which the critic alone learns.
     """
