@@ -20,6 +20,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import MarkedYAMLError
 
 from bench import schema
+from bench.arguments import parse_overrides
 from bench.data import ClipProtocol
 from bench.data.clips import SOURCES
 from bench.metrics import METRICS
@@ -78,6 +79,16 @@ def to_config(composed: DictConfig, kind: type[C]) -> C:
         raise ValueError(one_line(error)) from error
     assert isinstance(config, kind)
     return config
+
+
+def asked(verb: str, help_text: str | None, argv: Sequence[str], kind: type[C]) -> C | None:
+    """The config of a verb that has one of its own, `conf/<verb>.yaml`; None where it was only to be shown."""
+    given = parse_overrides(verb, help_text, argv)
+    composed = compose(given.overrides, verb)
+    if given.show:
+        print(OmegaConf.to_yaml(composed))
+        return None
+    return to_config(composed, kind)
 
 
 def to_run_spec(config: schema.Config) -> RunSpec:

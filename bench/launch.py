@@ -105,9 +105,8 @@ def _print_table(done: Sequence[Done]) -> None:
     """The table of the runs of this command, and where to look further."""
     results = done[0].request.results
     stored = analysis.load(results)
-    own = stored.runs[stored.runs["run_id"].isin({d.run_id for d in done})]
     print()
-    print(analysis.table.render_text(analysis.summarise(analysis.Results(own, stored.measurements, stored.problems))))
+    print(analysis.table.render_text(analysis.summarise(stored.of({d.run_id for d in done}))))
     for problem in stored.problems:
         print(f"left out: {problem}")
     print()

@@ -85,3 +85,10 @@ def cosine_rate(step: int, steps: int, warmup: int = 0) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, keep: float) -> None:
+    """Move averaged weights towards those of `model`; `keep` is the share of the average that stays."""
+    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        mean.lerp_(value, 1 - keep)

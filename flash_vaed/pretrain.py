@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from flash_vaed.decoder import Decoder
 from flash_vaed.families.wan import FrameAttention, ResidualBlock, wan_spec
-from flash_vaed.optim import HybridOptimizer, cosine_rate, split_parameters
+from flash_vaed.optim import HybridOptimizer, cosine_rate, follow, split_parameters
 from flash_vaed.patch_encoder import PatchEncoder
 from flash_vaed.snapshot import load_snapshot, save_snapshot
 from flash_vaed.spec import DecoderSpec, LatentSpace
@@ -133,7 +133,7 @@ class _Run:
             optimizer.step(rate)
         self.encoder.rescale(z, ENCODER_RESCALE * rate)
         self.steps_done += 1
-        _follow(self.average, self.model, min(self.recipe.ema, self.steps_done / (self.steps_done + 9)))
+        follow(self.average, self.model, min(self.recipe.ema, self.steps_done / (self.steps_done + 9)))
         self.record.curve.append((self.steps_done, loss.item(), rate))
         self.record.cpu_s += time.process_time() - started_s
         return loss.item()
@@ -178,12 +178,6 @@ def start_as_resampling_path(decoder: Decoder) -> None:
 def _zero(module: nn.Module) -> None:
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
-
-
-@torch.no_grad()
-def _follow(average: nn.Module, model: nn.Module, keep: float) -> None:
-    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        mean.lerp_(value, 1 - keep)
 
 
 @torch.no_grad()

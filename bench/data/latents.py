@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.data.clips import UnreadableClip
+from bench.data.sampler import below
 from flash_vaed.latent_files import read_latents
 from flash_vaed.tensors import CheckpointError
 
@@ -54,7 +55,7 @@ class LatentDump:
         """
         generator, names = torch.Generator().manual_seed(seed), list(self._files)
         while any((name, latents, side) not in self._unusable for name in names):
-            name = names[_below(generator, len(names))]
+            name = names[below(generator, len(names))]
             if (name, latents, side) in self._unusable:
                 continue
             try:
@@ -65,7 +66,7 @@ class LatentDump:
                     self.skipped.append(UnreadableClip(name, " ".join(str(error).split())))
                 continue
             n, _, _, height, width = z.shape
-            item, top, left = (_below(generator, count) for count in (n, height - side + 1, width - side + 1))
+            item, top, left = (below(generator, count) for count in (n, height - side + 1, width - side + 1))
             return z[item, :, :latents, top : top + side, left : left + side].float().contiguous()
         reasons = "; ".join(f"{file.name} {file.reason}" for file in self.skipped[:3])
         raise ValueError(f"no latents can be used for training: {reasons}")
@@ -81,8 +82,3 @@ class LatentDump:
         if z.shape[1] != self.channels or any(has < asked for has, asked in zip(z.shape[2:], needed[1:], strict=True)):
             raise ValueError(f"is {tuple(z.shape[1:])}, training needs at least {needed}")
         return z
-
-
-def _below(generator: torch.Generator, count: int) -> int:
-    """A random integer in [0, count)."""
-    return int(torch.randint(count, (1,), generator=generator))

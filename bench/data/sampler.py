@@ -80,20 +80,20 @@ class CropSampler:
 
     def _crop(self, generator: torch.Generator, frames: int) -> Tensor:
         """One crop `x_CTHW`."""
-        below = functools.partial(_below, generator)
+        draw = functools.partial(below, generator)
         clip_THWC = self._draw_clip(generator, frames)
         length, height, width, _ = clip_THWC.shape
         feasible = self.max_stride if frames == 1 else min(self.max_stride, (length - 1) // (frames - 1))
-        stride = 1 + below(feasible)
-        first = below(length - stride * (frames - 1))
+        stride = 1 + draw(feasible)
+        first = draw(length - stride * (frames - 1))
         side = min(min(height, width), round(self.size / self._scale(generator, min(height, width))))
-        top, left = below(height - side + 1), below(width - side + 1)
+        top, left = draw(height - side + 1), draw(width - side + 1)
         window = slice(first, first + stride * (frames - 1) + 1, stride)
         x_TCHW = clip_THWC[window, top : top + side, left : left + side].permute(0, 3, 1, 2).float()
         if side != self.size:
             shape = [self.size, self.size]
             x_TCHW = F.interpolate(x_TCHW, size=shape, mode="bilinear", antialias=True, align_corners=False)
-        if below(2):
+        if draw(2):
             x_TCHW = x_TCHW.flip(3)
         return to_unit_range(x_TCHW).permute(1, 0, 2, 3).contiguous()
 
@@ -140,6 +140,6 @@ class CropSampler:
             self.skipped.append(UnreadableClip(name, reason))
 
 
-def _below(generator: torch.Generator, count: int) -> int:
+def below(generator: torch.Generator, count: int) -> int:
     """A random integer in [0, count)."""
     return int(torch.randint(count, (1,), generator=generator))

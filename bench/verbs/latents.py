@@ -10,23 +10,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from bench import schema
-from bench.arguments import parse_overrides
-from bench.config import compose, to_config
+from bench.config import asked
 from bench.data import CropSampler, open_clips
 from flash_vaed import load_teacher, save_latents
 
 
 def main(argv: list[str]) -> int:
-    given = parse_overrides("latents", __doc__, argv)
-    composed = compose(given.overrides, "latents")
-    if given.show:
-        print(OmegaConf.to_yaml(composed))
+    config = asked("latents", __doc__, argv, schema.LatentsConfig)
+    if config is None:
         return 0
-    config = to_config(composed, schema.LatentsConfig)
     teacher, data, out = load_teacher(config.teacher.path), config.data, Path(config.out).expanduser()
     teacher.decoder.spec.latent_shape(config.frames, config.size, config.size)  # a size that does not fit is said here
     sampler = CropSampler(open_clips(data.source, data.root, data.train), config.frames, config.size, 1, 0)

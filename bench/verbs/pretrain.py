@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 
 from bench import schema
-from bench.arguments import parse_overrides
-from bench.config import compose, to_config
+from bench.config import asked
 from bench.data import ClipProtocol, open_clips
 from bench.device import detect
 from bench.pretrain import CropSettings, train_teacher
@@ -25,12 +23,9 @@ from flash_vaed.pretrain import PretrainRecipe
 
 
 def main(argv: list[str]) -> int:
-    given = parse_overrides("pretrain", __doc__, argv)
-    composed = compose(given.overrides, "pretrain")
-    if given.show:
-        print(OmegaConf.to_yaml(composed))
+    config = asked("pretrain", __doc__, argv, schema.PretrainConfig)
+    if config is None:
         return 0
-    config = to_config(composed, schema.PretrainConfig)
     data, crops, protocol = config.data, config.crops, config.data.protocol
     torch.set_num_threads(detect("cpu", config.threads).facts["threads"])
     scores = train_teacher(

@@ -14,13 +14,11 @@ import sys
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from bench import schema
-from bench.arguments import parse_overrides
 from bench.cache import Cache
-from bench.config import compose, to_config, to_run_spec
+from bench.config import asked, to_run_spec
 from bench.device import detect, warnings_for
 from bench.memory import settle_heap
 from bench.pin import pin
@@ -36,12 +34,9 @@ from flash_vaed.operators import OPERATORS
 
 
 def main(argv: list[str]) -> int:
-    given = parse_overrides("search", __doc__, argv)
-    composed = compose(given.overrides, "search")
-    if given.show:
-        print(OmegaConf.to_yaml(composed))
+    config = asked("search", __doc__, argv, schema.SearchConfig)
+    if config is None:
         return 0
-    config = to_config(composed, schema.SearchConfig)
     space, spec = _space(config), pin(to_run_spec(config))
     device = detect(config.device.kind, config.device.threads)
     torch.set_num_threads(device.facts["threads"])

@@ -30,7 +30,7 @@ from flash_vaed.distill.processes import mean_over_processes, rank_and_count
 from flash_vaed.distill.recipe import DistilRecipe
 from flash_vaed.distill.settings import PhasePlan, Settings
 from flash_vaed.lpips import load_lpips
-from flash_vaed.optim import HybridOptimizer, cosine_rate, split_parameters
+from flash_vaed.optim import HybridOptimizer, cosine_rate, follow, split_parameters
 from flash_vaed.pruning import Compressed
 from flash_vaed.snapshot import load_snapshot, save_snapshot
 
@@ -204,7 +204,7 @@ class _Run:
             ) from None
         self.phase.after_step(loss_now)
         if self.average is not None:
-            _follow(self.average, self.trained, min(self.settings.ema, (1 + self.steps) / (10 + self.steps)))
+            follow(self.average, self.trained, min(self.settings.ema, (1 + self.steps) / (10 + self.steps)))
         if self.steps % LOG_STRIDE == 0 or self.steps == self.plan.steps - 1:
             at = self._steps_before + self.steps
             self.history.losses += [(self.plan.name, at, name, value) for name, value in terms.items()]
@@ -284,9 +284,3 @@ def _keep(snapshots: Snapshots, run: _Run) -> None:
         save_snapshot(snapshots.path, run.state())
     except OSError as error:
         snapshots.warn(f"cannot write the snapshot {snapshots.path} ({error.strerror}); training goes on without it")
-
-
-@torch.no_grad()
-def _follow(average: nn.Module, model: nn.Module, keep: float) -> None:
-    for mean, value in zip(average.parameters(), model.parameters(), strict=True):
-        mean.lerp_(value, 1 - keep)
