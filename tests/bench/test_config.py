@@ -103,7 +103,7 @@ def test_values_keep_their_types():
     spec = spec_of("prune.ratio=0.25", "distill.phases=[joint]", "distill.steps=7", "runtime.chunk=1", "seed=3", *own)
     (phase,) = spec.distill.phases
     assert (spec.prune.ratio, phase.name, phase.steps, spec.distill.frames) == (0.25, "joint", 7, (5, 9))
-    assert dict(phase.options) == {"dynamic": False, "frames": None}
+    assert dict(phase.options) == {"dynamic": False, "features": 0.1, "frames": None}
     assert (spec.runtime.chunk, spec.seed) == (1, 3)
 
 

@@ -1,7 +1,7 @@
 """Phase 2, joint distillation: the whole student on its own features, pixels first, features as a fading guide.
 
 Dynamic weighting: a stage counts by its running share of the feature error, so effort goes to the worst one; the
-features together weigh as much as the pixels at the start and a tenth of it at the end. Fixed weights are the control.
+features together start at a given share of the pixels and fade to a tenth of that. Fixed weights are the control.
 """
 
 from __future__ import annotations
@@ -20,14 +20,22 @@ from flash_vaed.distill.settings import PhaseOptions
 
 MEMORY = 0.9  # of the running stage errors
 FIXED_WEIGHT = 1.0  # of the mean stage error when weights are not dynamic
-LAST_SHARE = 0.1  # of the feature terms against the pixels, at the end
+FADES_TO = 0.1  # of the first share of the features, at the end
 
 
 @dataclass(frozen=True)
 class JointOptions(PhaseOptions):
-    """dynamic: weights of the stages that follow their errors and fade, or equal ones that stay."""
+    """dynamic: weights of the stages that follow their errors and fade, or equal ones that stay. features: what all
+    features together weigh against the pixels in the first step, when dynamic.
+    """
 
     dynamic: bool = True
+    features: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features < 0:
+            raise ValueError(f"joint needs a weight of the features of at least 0, not {self.features}")
 
 
 @PHASES.register("joint")
@@ -68,8 +76,8 @@ class Joint(Phase[JointOptions]):
         """The factor that gives the features their share of the loss."""
         if not self.options.dynamic:
             return FIXED_WEIGHT
-        share = LAST_SHARE + (1 - LAST_SHARE) * 0.5 * (1 + math.cos(math.pi * progress))
-        return share * pixels / max(features, 1e-8)
+        fade = FADES_TO + (1 - FADES_TO) * 0.5 * (1 + math.cos(math.pi * progress))
+        return self.options.features * fade * pixels / max(features, 1e-8)
 
     def state_dict(self) -> dict[str, Any]:
         return {"running": self._running}

@@ -10,7 +10,7 @@ import torch
 
 from flash_vaed import StageEdit
 from flash_vaed.distill import PHASES, Judgement, Lesson, Pair, Phase
-from flash_vaed.distill.phases.joint import LAST_SHARE, Joint, JointOptions
+from flash_vaed.distill.phases.joint import FADES_TO, Joint, JointOptions
 from tests.flash_vaed.distill.lessons import OwnVideo, one_lesson, own_teacher, small_student
 
 STAGES = ["up1", "up2", "up3"]
@@ -122,10 +122,16 @@ def test_fixed_weights_are_equal(pair):
     assert Joint(pair, JointOptions(dynamic=False))._weights({"up1": 0.1, "up2": 0.9}) == {"up1": 0.5, "up2": 0.5}
 
 
-@pytest.mark.parametrize(("progress", "share"), [(0.0, 1.0), (1.0, LAST_SHARE)])
-def test_features_fade_against_the_pixels(pair, lesson, progress, share):
-    terms = Joint(pair, JointOptions()).judge(lesson, progress).terms
-    assert terms["features"].item() == pytest.approx(share * terms["pixels"].item(), rel=1e-3)
+@pytest.mark.parametrize(("progress", "fade"), [(0.0, 1.0), (1.0, FADES_TO)])
+@pytest.mark.parametrize("features", [0.0, 0.1, 1.0])
+def test_features_fade_against_the_pixels(pair, lesson, progress, fade, features):
+    terms = Joint(pair, JointOptions(features=features)).judge(lesson, progress).terms
+    assert terms["features"].item() == pytest.approx(features * fade * terms["pixels"].item(), rel=1e-3)
+
+
+def test_features_cannot_weigh_less_than_nothing():
+    with pytest.raises(ValueError, match="features of at least 0"):
+        JointOptions(features=-0.1)
 
 
 def test_fixed_features_do_not_fade(pair, lesson):
