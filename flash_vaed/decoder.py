@@ -51,7 +51,7 @@ class Decoder(nn.Module):
         """
         self.check(z_NCthw)
         stream = Stream(state, last)
-        x = self._walk(z_NCthw, stream)
+        x = self.walk(z_NCthw, stream)
         return x.clamp(-1, 1), stream.after(state.latents_seen + z_NCthw.shape[2])
 
     def decode(
@@ -86,7 +86,7 @@ class Decoder(nn.Module):
     def forward(self, z_NCthw: Tensor) -> Tensor:
         """A whole clip with gradients and without the clamp: what training sees."""
         self.check(z_NCthw)
-        return self._walk(z_NCthw, Stream.fresh())
+        return self.walk(z_NCthw, Stream.fresh())
 
     def features(self, z_NCthw: Tensor) -> dict[str, Tensor]:
         """What leaves entry, stages and head ("entry", stage names, "frames") for a whole clip, unclamped."""
@@ -101,7 +101,7 @@ class Decoder(nn.Module):
             yield name, x
         yield "frames", self.head(x, stream)
 
-    def _walk(self, z_NCthw: Tensor, stream: Stream) -> Tensor:
+    def walk(self, z_NCthw: Tensor, stream: Stream) -> Tensor:
         last = deque(self._visit(z_NCthw, stream), maxlen=1)  # features are freed as soon as they are used
         return last.pop()[1]
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from flash_vaed.memory_format import order_of
+
 
 @dataclass(frozen=True)
 class DecoderState:
@@ -63,7 +65,7 @@ class Stream:
         if past.shape[2] == 0:  # the clip starts here
             past = _border(x_NCTHW, frames - ahead, time)
         extended = torch.cat([past, x_NCTHW], dim=2)
-        self.future[slot] = extended[:, :, -frames:].clone()  # a slice would keep the whole activation alive
+        self.future[slot] = _copy_of(extended[:, :, -frames:])
         if self.last and ahead:
             extended = torch.cat([extended, extended[:, :, -1:].expand(-1, -1, ahead, -1, -1)], dim=2)
         return extended
@@ -73,7 +75,7 @@ class Stream:
         held = None if self.first else self._past.get(slot)
         queue = x_NCTHW if held is None else torch.cat([held, x_NCTHW], dim=2)
         if held is not None or queue.shape[2] > frames:
-            self.future[slot] = queue[:, :, frames:].clone()
+            self.future[slot] = _copy_of(queue[:, :, frames:])
         return queue[:, :, :frames]
 
     def begins(self, slot: str, x_NCTHW: Tensor) -> bool:
@@ -96,9 +98,17 @@ class Stream:
         return past
 
 
+def _copy_of(frames_NCTHW: Tensor) -> Tensor:
+    """A copy with the strides of a tensor of this size; a slice would keep the whole activation alive."""
+    return frames_NCTHW.clone(memory_format=order_of(frames_NCTHW))
+
+
 def _border(x_NCTHW: Tensor, frames: int, time: str) -> Tensor:
     """What lies in front of a clip that begins with x: zeros, or its first frame (as soon as there is one)."""
     if time == "causal_zero":
         N, C, _, H, W = x_NCTHW.shape
-        return x_NCTHW.new_zeros(N, C, frames, H, W)
+        order = order_of(x_NCTHW)
+        return torch.empty(
+            N, C, frames, H, W, dtype=x_NCTHW.dtype, device=x_NCTHW.device, memory_format=order
+        ).zero_()
     return x_NCTHW[:, :, :1].repeat(1, 1, frames, 1, 1)

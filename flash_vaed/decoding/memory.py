@@ -27,7 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from flash_vaed.decoding.tiles import cut_of, step_in_tiles, tiles_of
-from flash_vaed.operators.base import is_small_clip
+from flash_vaed.operators.onednn import is_small_clip
 from flash_vaed.state import DecoderState
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from flash_vaed.families.base import FAMILIES, Family, Parts
 from flash_vaed.families.blocks import unpatchify
 from flash_vaed.families.wan import WAN21_LATENTS
+from flash_vaed.memory_format import deal_frames
 from flash_vaed.operators import OPERATORS, Hop
 from flash_vaed.operators.base import convolve
 from flash_vaed.operators.conv2d import Conv2d
@@ -91,9 +92,7 @@ class Upsampler(nn.Module):
 
     def forward(self, x_NCTHW: Tensor) -> Tensor:
         grown = self.grow(F.interpolate(x_NCTHW, scale_factor=(1, 2, 2), mode="nearest"))
-        N, C, T, H, W = grown.shape
-        frames = grown.view(N, self.frames, C // self.frames, T, H, W).permute(0, 2, 3, 1, 4, 5)
-        return self.conv(frames.reshape(N, C // self.frames, T * self.frames, H, W))
+        return self.conv(deal_frames(grown, self.frames))
 
     def sight(self) -> tuple[Hop, ...]:
         return Hop(scale=2), Hop(margin=1)

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from flash_vaed.families.base import FAMILIES, Family, Parts
 from flash_vaed.families.blocks import Pointwise, ResidualBlock, unpatchify
+from flash_vaed.memory_format import deal_frames
 from flash_vaed.operators import Hop
+from flash_vaed.operators.base import convolve
 from flash_vaed.operators.conv2d import Conv2d
 from flash_vaed.operators.conv3d import Conv3d
 from flash_vaed.spec import DecoderSpec, FrozenMapping, LatentSpace, StagePlan
@@ -136,10 +138,7 @@ class TimeConv(nn.Module):
         extended = stream.extend(self.slot, rest, 2)  # the first frame is never remembered here
         if rest.shape[2] == 0:
             return first
-        N, C, T, H, W = rest.shape
-        doubled = F.conv3d(extended, self.weight, self.bias).view(N, 2, C, T, H, W)
-        interleaved = doubled.permute(0, 2, 3, 1, 4, 5).reshape(N, C, 2 * T, H, W)
-        return torch.cat([first, interleaved], dim=2)
+        return torch.cat([first, deal_frames(convolve(extended, self.weight, self.bias), 2)], dim=2)
 
 
 class Upsampler(nn.Module):

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flash_vaed.operators import onednn
 from flash_vaed.registry import Registry
 from flash_vaed.state import Stream
 
@@ -106,25 +107,18 @@ class KernelOperator(Operator):
 
 
 def convolve(x_NCTHW: Tensor, weight_OIthw: Tensor, bias_O: Tensor | None, groups: int = 1) -> Tensor:
-    """A convolution that keeps H and W (zeros around them) and takes the kernel's reach off T; no frames where T is
-    too short, as it may be in the first steps of a stream that looks ahead.
+    """A convolution with half a kernel of zeros around H and W, which it keeps (an even side makes them one larger). It
+    takes the kernel's reach off T; no frames where T is too short, as in the first steps of a stream that looks ahead.
     """
     taps, height, width = weight_OIthw.shape[2:]
     if x_NCTHW.shape[2] < taps:
         return x_NCTHW.new_zeros(len(x_NCTHW), len(weight_OIthw), 0, *x_NCTHW.shape[3:])
     padding = (0, height // 2, width // 2)
-    if height * width > 1 and type(x_NCTHW) is Tensor and is_small_clip(x_NCTHW):
+    if onednn.is_traced_for_cpu(x_NCTHW):
+        return onednn.traced_convolution(x_NCTHW, weight_OIthw, bias_O, padding, groups)
+    if height * width > 1 and type(x_NCTHW) is Tensor and onednn.is_small_clip(x_NCTHW):
         return torch.mkldnn_convolution(x_NCTHW, weight_OIthw, bias_O, padding, (1, 1, 1), (1, 1, 1), groups)
     return F.conv3d(x_NCTHW, weight_OIthw, bias_O, padding=padding, groups=groups)
-
-
-def is_small_clip(x_NCTHW: Tensor) -> bool:
-    """Whether PyTorch would give this CPU tensor to its own slow convolution (a single clip of N*C*T*H <= 20480, its
-    rule for images); oneDNN is five to fourteen times faster on clips of so few channels.
-    """
-    small = len(x_NCTHW) == 1 and x_NCTHW.shape[:4].numel() <= 20480
-    plain = x_NCTHW.device.type == "cpu" and x_NCTHW.dtype == torch.float32 and torch.backends.mkldnn.is_available()
-    return small and plain and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
 
 
 def pad_time(x_NCTHW: Tensor, frames: int, time: str) -> Tensor:

@@ -1,0 +1,39 @@
+"""A clip's order in memory: by channels (N C T H W), or channels last (N T H W C), which convolutions read faster.
+
+PyTorch's own operations keep the order they are given; the helpers here do where one of ours rearranges pixels.
+
+Legend: N batch, C channels, T frames, H W pixels; f frames that lie in groups of channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def is_channels_last(x_NCTHW: Tensor) -> bool:
+    """Whether a clip lies channels last in memory, and by channels not as well."""
+    return x_NCTHW.is_contiguous(memory_format=torch.channels_last_3d) and not x_NCTHW.is_contiguous()
+
+
+def order_of(x_NCTHW: Tensor) -> torch.memory_format:
+    """The memory format of a clip, for tensors that are to join it."""
+    return torch.channels_last_3d if is_channels_last(x_NCTHW) else torch.contiguous_format
+
+
+def put_channels_last(module: nn.Module) -> None:
+    """Convolution weights of a module, of images and of clips, channels last in memory; values stay."""
+    for parameter in module.parameters():
+        if parameter.ndim in (4, 5):
+            order = torch.channels_last if parameter.ndim == 4 else torch.channels_last_3d
+            parameter.data = parameter.data.contiguous(memory_format=order)
+
+
+def deal_frames(x_NCTHW: Tensor, count: int) -> Tensor:
+    """(N, count * C, T, H, W) -> (N, C, T * count, H, W): groups of channels become frames that follow each other."""
+    N, channels, T, H, W = x_NCTHW.shape
+    C = channels // count
+    if is_channels_last(x_NCTHW):
+        frames = x_NCTHW.permute(0, 2, 3, 4, 1).view(N, T, H, W, count, C).permute(0, 1, 4, 2, 3, 5)
+        return frames.reshape(N, T * count, H, W, C).permute(0, 4, 1, 2, 3)
+    return x_NCTHW.view(N, count, C, T, H, W).permute(0, 2, 3, 1, 4, 5).reshape(N, C, T * count, H, W)

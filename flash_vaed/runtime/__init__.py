@@ -1,0 +1,6 @@
+"""Switchable ways to compute faster, for teacher and student alike, and graphs for other runtimes."""
+
+from flash_vaed.runtime.fast import FastDecoder, optimize
+from flash_vaed.runtime.options import RuntimeOptions
+
+__all__ = ["FastDecoder", "RuntimeOptions", "optimize"]
