@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from hydra import compose as hydra_compose
@@ -25,8 +25,9 @@ from bench.data import ClipProtocol
 from bench.data.clips import SOURCES
 from bench.metrics import METRICS
 from bench.paths import ROOT
-from bench.spec import Data, Distill, PhaseChoice, Prune, RunSpec, Runtime, StageChange, TeacherRef, Timing
-from bench.tasks import TASKS
+from bench.programs import PROGRAMS
+from bench.spec import Arm, Data, Distill, PhaseChoice, Prune, RunSpec, Runtime, StageChange, TeacherRef, Timing
+from bench.tasks import ARM_TASKS, TASKS
 from bench.tasks.profile import timing_plan
 from bench.words import did_you_mean
 from flash_vaed.distill import PHASES, DistilRecipe, Settings
@@ -34,11 +35,11 @@ from flash_vaed.distill.precision import PRECISIONS
 from flash_vaed.operators import OPERATORS
 from flash_vaed.pruning import CRITERIA
 from flash_vaed.pruning.plan import CHOICES
+from flash_vaed.runtime import RuntimeOptions
+from flash_vaed.runtime.options import DTYPES
 
 C = TypeVar("C")
 
-DTYPES = ("float32", "bfloat16", "float16")
-RUNTIMES = ("eager",)
 PERCEPTUAL = ("auto", "lpips", "off")
 
 
@@ -99,7 +100,7 @@ def to_run_spec(config: schema.Config) -> RunSpec:
     plan = tuple(
         StageChange(name, edit.operator, edit.prune, edit.channels) for name, edit in config.plan.stages.items()
     )
-    data, timing, runtime = config.data, config.timing, config.runtime
+    data, timing = config.data, config.timing
     spec = RunSpec(
         study=config.study.name,
         task=config.task.name,
@@ -115,16 +116,36 @@ def to_run_spec(config: schema.Config) -> RunSpec:
         metrics=tuple((name, METRICS.get(name).version) for name in config.metrics.names),
         timing=Timing(
             timing.frames, timing.height, timing.width,
-            timing.warmup_s, timing.min_blocks, timing.max_blocks, timing.max_seconds,
+            timing.warmup_s, timing.min_blocks, timing.max_blocks, timing.max_seconds, timing.min_sample_s,
         ),
-        runtime=Runtime(
-            _known(runtime.name, RUNTIMES, "runtime"), _known(runtime.dtype, DTYPES, "dtype"), runtime.chunk,
-            runtime.keep_heap,
-        ),
+        runtime=_runtime(config.runtime),
         seed=config.seed,
+        arms=_arms(config.arms, config.baseline),
     )  # fmt: skip
     _check(spec)
     return spec
+
+
+def _arms(arms: Mapping[str, schema.ArmConf], baseline: str) -> tuple[Arm, ...]:
+    """The arms, the baseline in front."""
+    if baseline:
+        _known(baseline, list(arms), "baseline")
+    for arm in arms.values():
+        PROGRAMS.get(arm.program)
+    found = [Arm(label, arm.decoder, arm.program, _runtime(arm.runtime)) for label, arm in arms.items()]
+    return tuple(sorted(found, key=lambda arm: bool(baseline) and arm.label != baseline))
+
+
+def _runtime(conf: schema.RuntimeConf) -> Runtime:
+    _known(conf.name, options("runtime"), "runtime")
+    _known(conf.dtype, DTYPES, "dtype")
+    if conf.chunk is not None and conf.chunk < 1:
+        raise ValueError(f"runtime.chunk is a positive number of latents or null, not {conf.chunk}")
+    chosen = RuntimeOptions(conf.dtype, tuple(conf.rewrites), conf.channels_last, conf.compile, conf.cuda_graph)
+    return Runtime(
+        conf.name, conf.dtype, conf.chunk, conf.keep_heap, chosen.rewrites, conf.channels_last, conf.compile,
+        conf.cuda_graph,
+    )  # fmt: skip
 
 
 def _prune(conf: schema.PruneConf, plan: Sequence[StageChange]) -> Prune:
@@ -179,7 +200,8 @@ def _check_crops(conf: schema.DistillConf, own_lengths: Sequence[int]) -> None:
 
 def _check(spec: RunSpec) -> None:
     """Names against their registries, numbers against their ranges; the first misfit is a `ValueError`."""
-    TASKS.get(spec.task)
+    if spec.task not in ARM_TASKS:
+        TASKS.get(spec.task)
     SOURCES.get(spec.data.source)
     for change in spec.plan:
         if change.operator is not None:
@@ -190,9 +212,10 @@ def _check(spec: RunSpec) -> None:
     if timing.frames % 4 != 1 or timing.height % 8 or timing.width % 8 or min(timing.height, timing.width) < 8:
         shape = f"{timing.frames} frames of {timing.height} x {timing.width}"
         raise ValueError(f"timing needs 4n + 1 frames and sides that are multiples of 8, not {shape}")
-    if spec.runtime.chunk is not None and spec.runtime.chunk < 1:
-        raise ValueError(f"runtime.chunk is a positive number of latents or null, not {spec.runtime.chunk}")
-    if not spec.metrics and spec.task != "profile":
+    if (spec.task in ARM_TASKS) != bool(spec.arms):
+        known = ", ".join(ARM_TASKS)
+        raise ValueError(f"arms are compared by the tasks {known} and by no other, not with task={spec.task}")
+    if not spec.metrics and spec.task not in ("profile", *ARM_TASKS):
         raise ValueError("metrics.names is empty; name at least one metric or use task=profile")
 
 

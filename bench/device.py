@@ -131,9 +131,14 @@ def _gpu() -> dict[str, Any] | None:
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),
     }
+    return {**facts, **gpu_state()}
+
+
+def gpu_state() -> dict[str, str]:
+    """Driver, power limit, clocks, throttling and temperature of the first GPU now; empty without nvidia-smi."""
     answer = _output(["nvidia-smi", f"--query-gpu={','.join(GPU_STATE)}", "--format=csv,noheader", "--id=0"])
     values = [value.strip() for value in answer.split(",")] if answer else []
-    return {**facts, **dict(zip(GPU_STATE, values, strict=False))}
+    return dict(zip(GPU_STATE, values, strict=False))
 
 
 def _cpu_info() -> dict[str, str]:

@@ -12,7 +12,7 @@ class Job:
     """One run, placed: what to measure, on which device with how many CPU threads, and where shared work is kept.
 
     processes: that share a training. snapshot_s: seconds between two states of a training that is under way. curves,
-    decoders: folders for TensorBoard and for decoders that are to be kept.
+    decoders: folders for TensorBoard and for decoders that are to be kept. flash_vaed_release: a peer's program.
     """
 
     run_id: str
@@ -24,3 +24,4 @@ class Job:
     snapshot_s: float = 300.0
     curves: str | None = None
     decoders: str = "decoders"
+    flash_vaed_release: str | None = None

@@ -89,6 +89,7 @@ def _request(verb: str, point: Point, config: schema.Config, spec: RunSpec, argv
         snapshot_s=60 * config.limits.snapshot_minutes,
         curves=str(Path(paths.curves).expanduser()) if paths.curves else None,
         decoders=str(Path(paths.decoders).expanduser()),
+        flash_vaed_release=paths.flash_vaed_release,
     )
 
 
@@ -106,7 +107,8 @@ def _print_table(done: Sequence[Done]) -> None:
     results = done[0].request.results
     stored = analysis.load(results)
     print()
-    print(analysis.table.render_text(analysis.summarise(stored.of({d.run_id for d in done}))))
+    these = stored.of({d.run_id for d in done})
+    print(analysis.arms.render_text(these) or analysis.table.render_text(analysis.summarise(these)))
     for problem in stored.problems:
         print(f"left out: {problem}")
     print()

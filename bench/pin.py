@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
+from pathlib import Path
 
 from bench.data import LatentDump, open_clips
 from bench.prepare import plan_of
-from bench.spec import Distill, RunSpec, TeacherRef
-from flash_vaed import DecoderSpec, load_teacher
+from bench.spec import Arm, Distill, RunSpec, TeacherRef, Timing
+from bench.words import did_you_mean
+from flash_vaed import DecoderSpec, load_decoder, load_teacher
+from flash_vaed.families.zoo import SPECS
 from flash_vaed.lpips import backbone_file, lpips_unavailable
 from flash_vaed.pruning.plan import student_spec
 
@@ -23,6 +26,8 @@ def pin(spec: RunSpec) -> RunSpec:
     """
     fingerprint, decoder = _teacher_facts(spec.teacher.path)
     student_spec(decoder, plan_of(spec))
+    for arm in spec.arms:
+        _check_arm(arm, spec.timing)
     data = spec.data
     return replace(
         spec,
@@ -34,6 +39,22 @@ def pin(spec: RunSpec) -> RunSpec:
             evaluate_fingerprint=_clips_fingerprint(data.source, data.root, data.evaluate, data.max_clips),
         ),
     )
+
+
+def _check_arm(arm: Arm, timing: Timing) -> None:
+    """Whether there is such a decoder and it can give clips of the timed shape."""
+    if arm.decoder in SPECS:
+        known = SPECS[arm.decoder]
+    elif arm.decoder == "bundled" or Path(arm.decoder).exists():
+        known = _teacher_facts(arm.decoder)[1] if arm.decoder == "bundled" else load_decoder(arm.decoder).spec
+    else:
+        raise ValueError(
+            f"arm {arm.label}: {arm.decoder!r} is no file and no built-in spec; {did_you_mean(arm.decoder, list(SPECS))}"
+        )
+    try:
+        known.latent_shape(timing.frames, timing.height, timing.width)
+    except ValueError as error:
+        raise ValueError(f"arm {arm.label}: {error}") from error
 
 
 def _pinned(distill: Distill, channels: int) -> Distill:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from bench.evaluation import evaluation_set
 from bench.isolate import Emit
 from bench.job import Job
 from bench.memory import settle_heap
-from bench.placement import placed
+from bench.placement import optimized, options_of, placed
 from bench.prepare import calibration_latents, make_student, statistics_of
+from bench.programs import PROGRAMS
 from bench.records import measurement
 from bench.spec import RunSpec
-from bench.tasks import TASKS, Workbench
+from bench.tasks import ARM_TASKS, TASKS, Lineup, Workbench
 from bench.tasks.base import Row
 from flash_vaed import Decoder, load_teacher, save_decoder
 from flash_vaed.distill import Progress
@@ -48,6 +50,9 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
     _settle(job.threads, spec.seed)
     warnings += settle_heap(spec.runtime.keep_heap, device.type)
 
+    if spec.arms:
+        return compare(job, device, say, warnings)
+
     # 2. The teacher, and the student made from it (from the cache where an earlier run has made it).
     say("teacher")
     teacher = load_teacher(spec.teacher.path)
@@ -58,14 +63,14 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
     warnings += [*students.warnings, *_fallback(spec)]
 
     # 3. The task: quality, speed, memory, cost, in separate passes.
-    dtype = getattr(torch, spec.runtime.dtype)
+    dtype = options_of(spec.runtime).torch_dtype
     bench = Workbench(
         run_id=job.run_id,
         spec=spec,
         device=device,
         teacher=teacher,
-        teacher_decoder=placed(teacher.decoder, device, dtype),
-        student=(student := placed(students.trained, device, dtype)),
+        teacher_decoder=optimized(teacher.decoder, device, spec.runtime),
+        student=(student := optimized(students.trained, device, spec.runtime)),
         untrained=student if students.untrained is students.trained else placed(students.untrained, device, dtype),
         evaluation=lambda: evaluation_set(spec, teacher, device, cache, say),
         statistics=lambda: statistics_of(spec, teacher, lambda: calibration_latents(spec, teacher, left_out), cache),
@@ -81,6 +86,15 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
     rows += [_curve_row(job.run_id, "loss", *row) for row in students.history.losses]
     rows += [_curve_row(job.run_id, "training", *row) for row in students.history.watched]
     return {"rows": rows, "warnings": warnings}
+
+
+def compare(job: Job, device: torch.device, say: Callable[[str], None], warnings: list[str]) -> dict[str, Any]:
+    """A run whose decoders are named, not made: one program after the other is started, the task compares them."""
+    spec = job.spec
+    programs = {arm.program: PROGRAMS.get(arm.program)(job.flash_vaed_release) for arm in spec.arms}
+    absent = {name: reason for name, program in programs.items() if (reason := program.unavailable()) is not None}
+    lineup = Lineup(job.run_id, spec, device, {n: p for n, p in programs.items() if n not in absent}, absent, say)
+    return {"rows": list(ARM_TASKS.get(spec.task)(lineup)), "warnings": warnings}
 
 
 def _settle(threads: int, seed: int) -> None:

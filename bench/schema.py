@@ -135,6 +135,7 @@ class TimingConf:
     min_blocks: int = 3  # an ABBA block is two samples of each arm
     max_blocks: int = 20
     max_seconds: float = 5.0  # no new block is started later than this
+    min_sample_s: float = 0.0  # a sample is the mean of so many calls that they take this long
 
 
 @dataclass
@@ -143,6 +144,17 @@ class RuntimeConf:
     dtype: str = "float32"
     chunk: int | None = None  # latents per step; null decodes the whole clip at once
     keep_heap: bool = True  # on a CPU: memory that was freed stays with the process, for both arms
+    rewrites: list[str] = field(default_factory=list)  # exact ones: values, composed, subpixel
+    channels_last: bool = False  # how clips and weights lie in memory
+    compile: str | None = None  # torch.compile: default or max-autotune-no-cudagraphs
+    cuda_graph: bool = False  # steps are recorded once and replayed
+
+
+@dataclass
+class ArmConf:
+    decoder: str = MISSING  # a built-in spec with random weights (flash_vaed/families/zoo.py), or a checkpoint
+    program: str = "ours"  # or a peer's: bench/programs
+    runtime: RuntimeConf = field(default_factory=RuntimeConf)
 
 
 @dataclass
@@ -158,6 +170,7 @@ class PathsConf:
     cache: str = ".cache"
     logs: str = ".cache/logs"
     curves: str | None = ".cache/curves"  # training curves for TensorBoard; null writes none
+    flash_vaed_release: str | None = None  # a checkout of the released Flash-VAED program, for arms that run it
     decoders: str = "decoders"  # what task=distill leaves
 
 
@@ -191,6 +204,8 @@ class Config:
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
     device: DeviceConf = field(default_factory=DeviceConf)
     task: TaskConf = field(default_factory=TaskConf)
+    arms: dict[str, ArmConf] = field(default_factory=dict)  # for tasks that compare decoders by name
+    baseline: str = ""  # the arm that the others are measured against; the first one, if empty
     seed: int = 0
     label: str | None = None
     again: bool = False  # repeat a run that is stored already

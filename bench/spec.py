@@ -107,6 +107,7 @@ class Timing:
     min_blocks: int
     max_blocks: int
     max_seconds: float
+    min_sample_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,28 @@ class Runtime:
     dtype: str
     chunk: int | None
     keep_heap: bool
+    rewrites: tuple[str, ...] = ()
+    channels_last: bool = False
+    compile: str | None = None
+    cuda_graph: bool = False
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One decoder in a comparison of many: which one, whose program runs it, and how."""
+
+    label: str
+    decoder: str
+    program: str
+    runtime: Runtime
 
 
 @dataclass(frozen=True)
 class RunSpec:
     """One run. `study` is part of it: a study measures its control itself, at the time and place of what it compares.
 
-    metrics: (name, version) pairs. Training and calibration are shared between studies through the cache.
+    metrics: (name, version) pairs. Training and calibration are shared between studies through the cache. arms: the
+    decoders that a task of arms compares; the first is what the others are measured against.
     """
 
     study: str
@@ -136,13 +152,21 @@ class RunSpec:
     timing: Timing
     runtime: Runtime
     seed: int
+    arms: tuple[Arm, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready: `plan` is {stage: {operator, prune, channels}}, `metrics` {name: version}.
 
-        `distill` has the names of its phases, their steps and options under `plans`, and the `steps` of all.
+        `distill` has the names of its phases, their steps and options under `plans`, and the `steps` of all. `arms` is
+        {label: {decoder, program, runtime}}. What came later than the first results is left out at its default, so that
+        their hashes hold.
         """
         document = dataclasses.asdict(self)
+        for part in (document["timing"], document["runtime"], *(arm["runtime"] for arm in document["arms"])):
+            _drop_defaults(part)
+        if arms := document.pop("arms"):
+            document["baseline"] = arms[0]["label"]
+            document["arms"] = {arm.pop("label"): arm for arm in arms}
         document["plan"] = {change.pop("stage"): change for change in document["plan"]}
         document["metrics"] = dict(self.metrics)
         phases = self.distill.phases
@@ -179,6 +203,20 @@ class RunSpec:
         timed = {k: document["timing"][k] for k in ("frames", "height", "width")}
         kept = {name: document[name] for name in ("version", "metrics")}
         return _digest({**kept, "data": data, "timing": timed, "teacher": self.teacher.fingerprint})[:12]
+
+
+_LATER = {
+    field.name: field.default
+    for kind in (Timing, Runtime)
+    for field in dataclasses.fields(kind)
+    if field.default is not dataclasses.MISSING
+}
+
+
+def _drop_defaults(part: dict[str, Any]) -> None:
+    for name, default in _LATER.items():
+        if name in part and part[name] == default:
+            del part[name]
 
 
 def _canonical(document: dict[str, Any]) -> str:

@@ -44,6 +44,7 @@ class RunRequest:
     snapshot_s: float = 300.0
     curves: str | None = None
     decoders: str = "decoders"
+    flash_vaed_release: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def perform(request: RunRequest, watch: Watch, target: Target = execute) -> Done
     started = datetime.now(timezone.utc)
     job = Job(
         run_id, request.spec, request.cache, device.kind, device.facts["threads"], request.processes,
-        request.snapshot_s, request.curves, request.decoders,
+        request.snapshot_s, request.curves, request.decoders, request.flash_vaed_release,
     )  # fmt: skip
     outcome = isolate.call(
         target, job, log_path=log_path, timeout_s=request.timeout_s, on_message=functools.partial(watch, request)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 RESAMPLES = 2000
+SAMPLES_PER_BLOCK = 2  # an ABBA block holds two samples of each arm
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.bootstrap import ratio_of_medians
+from bench.analysis.bootstrap import SAMPLES_PER_BLOCK, ratio_of_medians
 from bench.analysis.columns import KNOWN, columns_of
 from bench.analysis.pareto import pareto_front
 from bench.analysis.results import Results
@@ -30,7 +30,6 @@ SPEED_COLUMNS = [
     "fps",
     "teacher_fps",
 ]
-SAMPLES_PER_BLOCK = 2  # an ABBA block holds two samples of each arm
 _TAKEN = [*RUN_COLUMNS, *SPEC_COLUMNS, *SPEED_COLUMNS, "unavailable", "clips", "clips_failed", "on_front"]
 RENAMED = {"peak_memory_bytes": ("peak_memory_mb", 1e-6)}  # stored metric -> summary column, factor
 
@@ -55,7 +54,8 @@ def summarise(results: Results) -> pd.DataFrame:
 
 def _speed(rows: pd.DataFrame, frames_by_run: Mapping[str, float]) -> pd.DataFrame:
     """Speed columns, indexed by run_id; a run without timings has no row."""
-    times = rows[(rows["metric"] == "decode_time_s") & rows["value"].notna() & rows["repeat"].notna()]
+    pair = rows["arm"].isin(["student", "teacher"])
+    times = rows[(rows["metric"] == "decode_time_s") & pair & rows["value"].notna() & rows["repeat"].notna()]
     found = {run_id: _speed_of(group, frames_by_run[run_id]) for run_id, group in times.groupby("run_id")}
     return pd.DataFrame.from_dict(found, orient="index", columns=SPEED_COLUMNS)
 

@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.tasks.profile import synchronizer
-from bench.timing import TimingPlan, interleaved
+from bench.timing import TimingPlan, interleaved, stopwatch_for
 from flash_vaed import Decoder, DecoderSpec
 from flash_vaed.state import Stream
 
@@ -90,5 +89,5 @@ def _describe(layer: nn.Module) -> str:
 
 def _time(layer: nn.Module, x: Tensor) -> float:
     """Median of a few calls."""
-    samples = interleaved({"layer": lambda: layer(x, Stream.fresh())}, PLAN, synchronizer(x.device))
+    samples = interleaved({"layer": lambda: layer(x, Stream.fresh())}, PLAN, stopwatch_for(x.device.type))
     return statistics.median(sample.seconds for sample in samples)

@@ -21,8 +21,7 @@ from bench.search.candidates import plan_of
 from bench.search.latency import conditions
 from bench.search.search import Found
 from bench.search.solve import Plan, best_within
-from bench.tasks.profile import synchronizer
-from bench.timing import TimingPlan, interleaved
+from bench.timing import TimingPlan, interleaved, stopwatch_for
 from flash_vaed import Decoder, DecoderSpec
 from flash_vaed.pruning.plan import drafted_spec
 
@@ -76,6 +75,6 @@ class Speedups:
             arms = {"teacher": self._teacher, "plan": Decoder(student).to(self._z.device, self._z.dtype).eval()}
         calls = {arm: partial(decoder.decode, self._z, expect=None) for arm, decoder in arms.items()}
         blocks: dict[str, dict[int, float]] = {arm: defaultdict(float) for arm in arms}
-        for sample in interleaved(calls, self._timing, synchronizer(self._z.device)):
+        for sample in interleaved(calls, self._timing, stopwatch_for(self._z.device.type)):
             blocks[sample.arm][sample.block] += sample.seconds
         return statistics.median(seconds / blocks["plan"][block] for block, seconds in blocks["teacher"].items())

@@ -1,5 +1,8 @@
-"""What a run measures once its decoders stand. One task per file, registered under the file's name."""
+"""What a run measures once its decoders stand. One task per file, registered under the file's name.
 
-from bench.tasks.base import TASKS, Task, Workbench
+Most judge a student beside its teacher; a task of arms compares any number of decoders that are named.
+"""
 
-__all__ = ["TASKS", "Task", "Workbench"]
+from bench.tasks.base import ARM_TASKS, TASKS, ArmTask, Lineup, Task, Workbench
+
+__all__ = ["ARM_TASKS", "TASKS", "ArmTask", "Lineup", "Task", "Workbench"]

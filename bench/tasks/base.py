@@ -1,8 +1,10 @@
-"""What a task is given and what it gives back: a workbench of two decoders in, rows of the measurements table out."""
+"""What a task is given and what it gives back: a workbench of two decoders, or a line-up of any number, in; rows of the
+measurements table out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.evaluation import EvaluationSet
+from bench.programs import Program
 from bench.spec import RunSpec
 from flash_vaed import Decoder, Teacher
 from flash_vaed.pruning import Statistics
@@ -51,6 +54,21 @@ class Workbench:
         return decoder.decode(z_NCthw, chunk=self.spec.runtime.chunk, expect=None).float().cpu()
 
 
+@dataclass(frozen=True)
+class Lineup:
+    """What a task of arms needs. programs: those that can run here; absent: the others, with the reason."""
+
+    run_id: str
+    spec: RunSpec
+    device: torch.device
+    programs: Mapping[str, Program]
+    absent: Mapping[str, str]
+    say: Callable[[str], None]
+
+
 Task = Callable[[Workbench], Iterator[Row]]
 
+ArmTask = Callable[[Lineup], Iterator[Row]]
+
 TASKS: Registry[Task] = Registry("task", package="bench.tasks")
+ARM_TASKS: Registry[ArmTask] = Registry("task of arms", package="bench.tasks")

@@ -15,7 +15,7 @@ from bench.memory import peak_increase_bytes
 from bench.records import measurement
 from bench.spec import Timing
 from bench.tasks.base import TASKS, Row, Workbench
-from bench.timing import TimingPlan, interleaved
+from bench.timing import TimingPlan, interleaved, stopwatch_for
 from flash_vaed import Decoder, DecoderSpec
 from flash_vaed.cost import DecoderCost, PartCost, decoder_cost
 
@@ -47,7 +47,7 @@ def noise_latents(decoder: DecoderSpec, timing: Timing) -> Tensor:
 
 def timing_plan(timing: Timing) -> TimingPlan:
     """How long a run measures."""
-    return TimingPlan(timing.warmup_s, timing.min_blocks, timing.max_blocks, timing.max_seconds)
+    return TimingPlan(timing.warmup_s, timing.min_blocks, timing.max_blocks, timing.max_seconds, timing.min_sample_s)
 
 
 def arms_of(bench: Workbench) -> dict[str, Decoder]:
@@ -62,7 +62,7 @@ def speed_rows(bench: Workbench, z_NCthw: Tensor) -> Iterator[Row]:
     whole = {arm: _whole_clip(decoder, z_NCthw, bench.spec.runtime.chunk) for arm, decoder in arms_of(bench).items()}
     first = {arm: _first_frame(decoder, z_NCthw) for arm, decoder in arms_of(bench).items()}
     for metric, calls, how in (("decode_time_s", whole, plan), ("first_frame_s", first, FIRST_FRAME_PLAN)):
-        for sample in interleaved(calls, how, synchronizer(bench.device)):
+        for sample in interleaved(calls, how, stopwatch_for(bench.device.type)):
             yield measurement(
                 bench.run_id, sample.arm, metric, sample.seconds, unit="s", higher_is_better=False,
                 metric_version="abba-1", repeat=sample.repeat,
@@ -81,19 +81,23 @@ def memory_rows(bench: Workbench, z_NCthw: Tensor) -> Iterator[Row]:
 
 
 def cost_rows(bench: Workbench) -> Iterator[Row]:
-    """Parameters, MACs and least bytes per output frame at the timed shape, whole and per stage; the state's bytes."""
-    timing = bench.spec.timing
+    """The cost of both arms."""
     for arm, decoder in arms_of(bench).items():
-        cost = decoder_cost(decoder.spec, timing.frames, timing.height, timing.width, bench.dtype.itemsize)
-        parts: list[tuple[str | None, DecoderCost | PartCost]] = [(None, cost), *cost.parts.items()]
-        counted: list[tuple[str | None, str, float, str]] = [
-            (stage, "parameters", part.parameters, "1") for stage, part in parts
-        ]
-        counted += [(stage, "macs_per_frame", part.macs_per_frame, "MAC/frame") for stage, part in parts]
-        counted += [(stage, "min_bytes_per_frame", part.min_bytes_per_frame, "byte/frame") for stage, part in parts]
-        counted.append((None, "state_bytes", cost.state_bytes, "byte"))
-        for stage, metric, value, unit in counted:
-            yield measurement(bench.run_id, arm, metric, float(value), unit=unit, higher_is_better=False, stage=stage)
+        yield from cost_of_arm(bench.run_id, arm, decoder.spec, bench.spec.timing, bench.dtype.itemsize)
+
+
+def cost_of_arm(run_id: str, arm: str, decoder: DecoderSpec, timing: Timing, element_bytes: int) -> Iterator[Row]:
+    """Parameters, MACs and least bytes per output frame at the timed shape, whole and per stage; the state's bytes."""
+    cost = decoder_cost(decoder, timing.frames, timing.height, timing.width, element_bytes)
+    parts: list[tuple[str | None, DecoderCost | PartCost]] = [(None, cost), *cost.parts.items()]
+    counted: list[tuple[str | None, str, float, str]] = [
+        (stage, "parameters", part.parameters, "1") for stage, part in parts
+    ]
+    counted += [(stage, "macs_per_frame", part.macs_per_frame, "MAC/frame") for stage, part in parts]
+    counted += [(stage, "min_bytes_per_frame", part.min_bytes_per_frame, "byte/frame") for stage, part in parts]
+    counted.append((None, "state_bytes", cost.state_bytes, "byte"))
+    for stage, metric, value, unit in counted:
+        yield measurement(run_id, arm, metric, float(value), unit=unit, higher_is_better=False, stage=stage)
 
 
 def _whole_clip(decoder: Decoder, z_NCthw: Tensor, chunk: int | None) -> Callable[[], object]:
@@ -102,8 +106,3 @@ def _whole_clip(decoder: Decoder, z_NCthw: Tensor, chunk: int | None) -> Callabl
 
 def _first_frame(decoder: Decoder, z_NCthw: Tensor) -> Callable[[], object]:
     return lambda: decoder.step(z_NCthw[:, :, :1], decoder.init_state())
-
-
-def synchronizer(device: torch.device) -> Callable[[], None]:
-    """What waits for the device's queue."""
-    return torch.cuda.synchronize if device.type == "cuda" else lambda: None

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from bench.evaluation import EvaluationSet
 from bench.metrics import Metric, NotApplicable, make_metric
+from bench.placement import options_of
 from bench.records import measurement
 from bench.tasks.base import TASKS, Row, Workbench
 from bench.tasks.profile import profile
+from flash_vaed.runtime import RuntimeOptions
 
-PLAIN = ("eager", "float32", None)  # runtime name, dtype, chunk of the teacher's reference frames
 UNTRAINED = "psnr_untrained"
 
 
@@ -52,7 +53,7 @@ def _clip_rows(bench: Workbench, metrics: list[Metric], clips: EvaluationSet, na
     student = bench.decode(bench.student, z[None])[0]
     untrained = student if bench.untrained is bench.student else bench.decode(bench.untrained, z[None])[0]
     runtime = bench.spec.runtime
-    is_plain = (runtime.name, runtime.dtype, runtime.chunk) == PLAIN and bench.device.type == "cpu"
+    is_plain = options_of(runtime) == RuntimeOptions() and runtime.chunk is None and bench.device.type == "cpu"
     teacher = plain if is_plain else bench.decode(bench.teacher_decoder, z[None])[0]
     for metric in metrics:
         yield from _frame_rows(bench, metric, "student", "source", name, source, student)

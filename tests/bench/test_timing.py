@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from bench.timing import TimingPlan, interleaved
+from bench.timing import Stopwatch, TimingPlan, interleaved
 
 
 class FakeClock:
@@ -29,7 +31,7 @@ def test_blocks_are_abba_and_repeats_count_each_arm():
     clock = FakeClock()
     arms = {"teacher": clock.arm("teacher", 1.0), "student": clock.arm("student", 0.25)}
     plan = TimingPlan(warmup_s=0.0, min_blocks=2, max_blocks=2, max_seconds=0.0)
-    samples = interleaved(arms, plan, clock=clock)
+    samples = interleaved(arms, plan, Stopwatch(clock=clock))
     order = ["teacher", "student", "student", "teacher"]
     assert clock.calls == ["teacher", "student", *order, *order]
     assert [sample.arm for sample in samples] == order * 2
@@ -42,7 +44,7 @@ def test_blocks_are_abba_and_repeats_count_each_arm():
 def test_warm_up_goes_by_time_and_is_not_stored():
     clock = FakeClock()
     plan = TimingPlan(warmup_s=3.0, min_blocks=1, max_blocks=1, max_seconds=0.0)
-    samples = interleaved({"slow": clock.arm("slow", 2.0), "fast": clock.arm("fast", 0.5)}, plan, clock=clock)
+    samples = interleaved({"slow": clock.arm("slow", 2.0), "fast": clock.arm("fast", 0.5)}, plan, Stopwatch(clock=clock))
     assert clock.calls[:2] == ["slow"] * 2
     assert clock.calls[2:8] == ["fast"] * 6
     assert len(samples) == 4
@@ -52,15 +54,52 @@ def test_warm_up_goes_by_time_and_is_not_stored():
 def test_blocks_follow_the_budget_within_their_bounds(max_seconds, blocks):
     clock = FakeClock()
     plan = TimingPlan(warmup_s=0.0, min_blocks=2, max_blocks=5, max_seconds=max_seconds)
-    samples = interleaved({"a": clock.arm("a", 1.0), "b": clock.arm("b", 0.5)}, plan, clock=clock)
+    samples = interleaved({"a": clock.arm("a", 1.0), "b": clock.arm("b", 0.5)}, plan, Stopwatch(clock=clock))
     assert len(samples) == 4 * blocks
 
 
 def test_the_device_is_waited_for_around_every_timed_call():
     clock = FakeClock()
     plan = TimingPlan(warmup_s=0.0, min_blocks=1, max_blocks=1)
-    interleaved({"a": clock.arm("call", 1.0)}, plan, synchronize=lambda: clock.calls.append("wait"), clock=clock)
-    assert clock.calls == ["call", "wait", *["wait", "call", "wait"] * 2]
+    interleaved({"a": clock.arm("call", 1.0)}, plan, Stopwatch(lambda: clock.calls.append("wait"), clock))
+    assert clock.calls == ["wait", "call", "wait"] * 3
+
+
+def test_short_calls_are_averaged_until_a_sample_is_long_enough():
+    clock = FakeClock()
+    plan = TimingPlan(warmup_s=0.0, min_blocks=1, max_blocks=1, min_sample_s=1.0)
+    samples = interleaved({"short": clock.arm("short", 0.3), "long": clock.arm("long", 2.0)}, plan, Stopwatch(clock=clock))
+    assert clock.calls == ["short", "long", *["short"] * 4, "long", "long", *["short"] * 4]
+    assert {(s.arm, round(s.seconds, 9)) for s in samples} == {("short", 0.3), ("long", 2.0)}
+
+
+def test_host_time_ends_when_the_call_returns():
+    clock = FakeClock()
+
+    def queue_is_done() -> None:
+        clock.now_s += 5.0
+
+    watch = Stopwatch(queue_is_done, clock)
+    seconds, host_seconds, device_seconds = watch.time(clock.arm("launch", 0.5))
+    assert (seconds, host_seconds, device_seconds) == (5.5, 0.5, None)
+
+
+def test_the_harness_costs_at_most_two_per_cent_of_a_bare_loop():
+    """Of calls of two milliseconds, a hundredth of a short decode."""
+
+    def call() -> None:
+        end = time.perf_counter() + 2e-3
+        while time.perf_counter() < end:
+            pass
+
+    plan = TimingPlan(warmup_s=0.0, min_blocks=50, max_blocks=50)
+    start = time.perf_counter()
+    for _ in range(101):
+        call()
+    bare_s = time.perf_counter() - start
+    start = time.perf_counter()
+    interleaved({"a": call}, plan)
+    assert time.perf_counter() - start < 1.02 * bare_s
 
 
 @pytest.mark.parametrize("wrong", [{"min_blocks": 0}, {"min_blocks": 5, "max_blocks": 4}, {"warmup_s": -1.0}])

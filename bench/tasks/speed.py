@@ -1,0 +1,219 @@
+"""Named decoders side by side: how fast each is, what it needs, and what its frames lost to speed.
+
+All arms decode the same latents, in turn, in one process, and each is compared with the same weights run plainly in
+float32. A program that is not here leaves rows that say so. Whether the numbers may be quoted is a row as well: the
+interval of the ratio must be narrow, and the machine must have stayed the same.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.analysis.bootstrap import SAMPLES_PER_BLOCK, ratio_of_medians
+from bench.calibration import Calibration, calibrate
+from bench.device import gpu_state
+from bench.energy import find_meter, joules_per_call
+from bench.memory import peak_increase_bytes
+from bench.metrics.psnr import Psnr
+from bench.programs import Running, decoder_named
+from bench.records import measurement
+from bench.spec import Arm
+from bench.tasks.base import ARM_TASKS, Lineup, Row
+from bench.tasks.profile import FIRST_FRAME_PLAN, cost_of_arm, noise_latents, timing_plan
+from bench.timing import Sample, interleaved, stopwatch_for
+from flash_vaed import Decoder
+
+HALF_WIDTH = {"cuda": 0.01, "cpu": 0.05}  # of the interval of the ratio, relative; more is not quoted
+DRIFT = {"cuda": 0.02, "cpu": 0.1}  # of the calibration, from start to end
+MACHINE = "machine"  # the arm of rows about the device
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One arm, started. plain: its weights as a decoder of ours in float32. z_NCthw: what it decodes."""
+
+    arm: Arm
+    plain: Decoder
+    running: Running
+    z_NCthw: Tensor
+
+    def decode(self) -> Tensor:
+        return self.running.decode(self.z_NCthw)
+
+    def first(self) -> object:
+        return self.running.first(self.z_NCthw)
+
+
+@ARM_TASKS.register("speed")
+def speed(lineup: Lineup) -> Iterator[Row]:
+    """Rows of time, loss, memory, energy and cost for every arm, of the machine, and of what may be quoted."""
+    yield from absent_rows(lineup, "decode_time_s", "s")
+    entrants = []
+    for entrant, cold_s in started(lineup):
+        entrants.append(entrant)
+        yield _row(lineup, entrant.arm.label, "cold_start_s", cold_s, "s")
+    lineup.say("loss")
+    for entrant in entrants:
+        yield from loss_rows(lineup, entrant)
+    device, dtype = lineup.device, entrants[-1].z_NCthw.dtype
+    before, clocks = calibrate(device, dtype), gpu_state()
+    lineup.say("speed")
+    samples = interleaved(
+        {e.arm.label: e.decode for e in entrants}, timing_plan(lineup.spec.timing), stopwatch_for(device.type)
+    )
+    yield from sample_rows(lineup, "decode_time_s", samples)
+    lineup.say("first frame")
+    firsts = {e.arm.label: e.first for e in entrants}
+    yield from sample_rows(lineup, "first_frame_s", interleaved(firsts, FIRST_FRAME_PLAN, stopwatch_for(device.type)))
+    yield from _steady_rows(lineup, entrants)
+    after = calibrate(device, dtype)
+    yield from machine_rows(lineup, before, after)
+    yield from verdict_rows(lineup, samples, before.drift(after), {**clocks, **gpu_state()})
+    lineup.say("memory")
+    for entrant in entrants:
+        yield from _need_rows(lineup, entrant)
+    lineup.say("energy")
+    yield from _energy_rows(lineup, entrants)
+
+
+def started(lineup: Lineup) -> Iterator[tuple[Entrant, float]]:
+    """Every arm whose program is here, and the seconds of its first decode: compiling, choosing kernels."""
+    spec, watch = lineup.spec, stopwatch_for(lineup.device.type)
+    plains: dict[str, Decoder] = {}
+    for arm in spec.arms:
+        if arm.program in lineup.absent:
+            continue
+        lineup.say(f"starting {arm.label}")
+        if arm.decoder not in plains:
+            plains[arm.decoder] = decoder_named(arm.decoder, spec.seed, lineup.programs.values())
+        plain = plains[arm.decoder]
+        running = lineup.programs[arm.program].start(arm, plain, spec.seed, lineup.device)
+        z_NCthw = noise_latents(plain.spec, spec.timing).to(lineup.device, getattr(torch, arm.runtime.dtype))
+        entrant = Entrant(arm, plain, running, z_NCthw)
+        yield entrant, watch.time(entrant.decode)[0]
+
+
+def absent_rows(lineup: Lineup, metric: str, unit: str) -> Iterator[Row]:
+    """A gap for every arm whose program is not here; where that leaves none, a `ValueError`."""
+    missing = [arm for arm in lineup.spec.arms if arm.program in lineup.absent]
+    if len(missing) == len(lineup.spec.arms):
+        raise ValueError(f"none of the arms can run here: {lineup.absent[missing[0].program]}")
+    for arm in missing:
+        yield _row(lineup, arm.label, metric, None, unit, note=lineup.absent[arm.program])
+
+
+def loss_rows(lineup: Lineup, entrant: Entrant) -> Iterator[Row]:
+    """PSNR and largest difference of an arm's frames against the same weights run plainly in float32."""
+    frames = entrant.decode().float().clamp(-1, 1).cpu()
+    plain = entrant.plain.decode(entrant.z_NCthw.float().cpu(), expect=None)
+    if frames.shape != plain.shape:
+        raise ValueError(f"{entrant.arm.label} gives {tuple(frames.shape)}, not {tuple(plain.shape)} frames")
+    for frame, value in enumerate(Psnr()(plain[0], frames[0]).tolist()):
+        yield _row(lineup, entrant.arm.label, "psnr", value, "dB", higher=True, against="float32", frame=frame)
+    yield _row(lineup, entrant.arm.label, "max_abs", (frames - plain).abs().max().item(), "1", against="float32")
+
+
+def sample_rows(lineup: Lineup, metric: str, samples: list[Sample]) -> Iterator[Row]:
+    """Every sample as a row, and where there are such, the host's and the device's own."""
+    for s in samples:
+        yield _row(lineup, s.arm, metric, s.seconds, "s", repeat=s.repeat, version="abba-1")
+        if s.device_seconds is not None:
+            yield _row(lineup, s.arm, f"host_{metric}", s.host_seconds, "s", repeat=s.repeat, version="abba-1")
+            yield _row(lineup, s.arm, f"device_{metric}", s.device_seconds, "s", repeat=s.repeat, version="events-1")
+
+
+def verdict_rows(
+    lineup: Lineup, samples: list[Sample], drift: float, clocks: dict[str, str]
+) -> Iterator[Row]:
+    """`accepted` per arm: 1, or 0 with every reason against quoting it."""
+    kind, base = lineup.device.type, samples[0].arm
+    times = {arm: np.array([s.seconds for s in samples if s.arm == arm]) for arm in {s.arm for s in samples}}
+    common = []
+    if drift > DRIFT[kind]:
+        common.append(f"the machine's own speed changed by {drift:.1%} during the timing")
+    if (reason := clocks.get("clocks_throttle_reasons.active", "")) not in ("", "Not Active", "0x0000000000000000"):
+        common.append(f"the GPU throttled ({reason})")
+    for arm, seconds in times.items():
+        blocks = np.arange(len(seconds)) // SAMPLES_PER_BLOCK
+        ratio = ratio_of_medians(times[base], seconds, blocks)
+        half_width = (ratio.high - ratio.low) / 2 / ratio.value
+        wide = not half_width <= HALF_WIDTH[kind]
+        reasons = [f"the interval of the ratio is {half_width:.1%} to each side"] * wide + common
+        yield _row(lineup, arm, "accepted", float(not reasons), "1", higher=True, note="; ".join(reasons) or None)
+
+
+def _steady_rows(lineup: Lineup, entrants: list[Entrant]) -> Iterator[Row]:
+    """Seconds of one later latent in a stream of single ones, of our own arms; and the bytes of the state."""
+    calls: dict[str, Callable[[], object]] = {}
+    for entrant in entrants:
+        decoder, z_NCthw = entrant.running.decoder, entrant.z_NCthw
+        if decoder is None or z_NCthw.shape[2] < 2:
+            continue
+        state = decoder.init_state()
+        for i in (0, 1):
+            _, state = decoder.step(z_NCthw[:, :, i : i + 1], state)
+        yield _row(lineup, entrant.arm.label, "state_bytes", float(state.nbytes()), "byte", version="measured-1")
+        if not entrant.arm.runtime.cuda_graph:  # whose states do not outlive two steps
+            calls[entrant.arm.label] = lambda d=decoder, z=z_NCthw[:, :, 1:2], s=state: d.step(z, s)  # type: ignore[misc]
+    if calls:
+        yield from sample_rows(
+            lineup, "steady_step_s", interleaved(calls, FIRST_FRAME_PLAN, stopwatch_for(lineup.device.type))
+        )
+
+
+def machine_rows(lineup: Lineup, before: Calibration, after: Calibration) -> Iterator[Row]:
+    """What the machine gave per second before and after."""
+    for repeat, found in enumerate((before, after)):
+        yield _row(lineup, MACHINE, "matmul_flops", found.matmul_flops, "FLOP/s", higher=True, repeat=repeat)
+        yield _row(lineup, MACHINE, "copy_bytes", found.copy_bytes, "byte/s", higher=True, repeat=repeat)
+        yield _row(lineup, MACHINE, "launch_s", found.launch_s, "s", repeat=repeat)
+
+
+def _need_rows(lineup: Lineup, entrant: Entrant) -> Iterator[Row]:
+    """Peak memory of a decode above what is in use, weights included; parameters, MACs, least bytes."""
+    gc.collect()
+    peak, method = peak_increase_bytes(entrant.decode, lineup.device)
+    itemsize = entrant.z_NCthw.dtype.itemsize
+    weights = sum(parameter.numel() for parameter in entrant.plain.parameters()) * itemsize
+    yield _row(lineup, entrant.arm.label, "peak_memory_bytes", float(peak + weights), "byte", version=method)
+    yield from cost_of_arm(lineup.run_id, entrant.arm.label, entrant.plain.spec, lineup.spec.timing, itemsize)
+
+
+def _energy_rows(lineup: Lineup, entrants: list[Entrant]) -> Iterator[Row]:
+    """Joules per frame where the machine has a meter, else a gap that says so."""
+    meter = find_meter(lineup.device.type)
+    frames = lineup.spec.timing.frames
+    if meter is None:
+        note = "no energy counter here: neither NVML's, tegrastats, nor a readable RAPL"
+        yield _row(lineup, MACHINE, "energy_per_frame_j", None, "J/frame", note=note)
+        return
+    try:
+        for entrant in entrants:
+            joules, calls = joules_per_call(meter, entrant.decode, stopwatch_for(lineup.device.type).synchronize)
+            yield _row(
+                lineup, entrant.arm.label, "energy_per_frame_j", joules / frames, "J/frame", version=meter.method,
+                repeat=calls,
+            )  # fmt: skip
+        start_j, start_s = meter.joules(), time.perf_counter()
+        time.sleep(2.0)
+        idle_w = (meter.joules() - start_j) / (time.perf_counter() - start_s)
+        yield _row(lineup, MACHINE, "idle_power_w", idle_w, "W", version=meter.method)
+    finally:
+        meter.close()
+
+
+def _row(
+    lineup: Lineup, arm: str, metric: str, value: float | None, unit: str, higher: bool = False, version: str = "1",
+    note: str | None = None, against: str | None = None, frame: int | None = None, repeat: int | None = None,
+) -> Row:  # fmt: skip
+    return measurement(
+        lineup.run_id, arm, metric, value, unit=unit, higher_is_better=higher, metric_version=version, note=note,
+        against=against, frame=frame, repeat=repeat,
+    )  # fmt: skip
