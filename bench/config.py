@@ -117,6 +117,7 @@ def to_run_spec(config: schema.Config) -> RunSpec:
         timing=Timing(
             timing.frames, timing.height, timing.width,
             timing.warmup_s, timing.min_blocks, timing.max_blocks, timing.max_seconds, timing.min_sample_s,
+            timing.batch,
         ),
         runtime=_runtime(config.runtime),
         seed=config.seed,
@@ -209,6 +210,8 @@ def _check(spec: RunSpec) -> None:
     ClipProtocol(spec.data.frames, spec.data.size, spec.data.stride, spec.data.start)
     timing = spec.timing
     timing_plan(timing)
+    if timing.batch < 1:
+        raise ValueError(f"timing.batch is a positive number of clips, not {timing.batch}")
     if timing.frames % 4 != 1 or timing.height % 8 or timing.width % 8 or min(timing.height, timing.width) < 8:
         shape = f"{timing.frames} frames of {timing.height} x {timing.width}"
         raise ValueError(f"timing needs 4n + 1 frames and sides that are multiples of 8, not {shape}")

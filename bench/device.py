@@ -7,6 +7,7 @@ torch is asked only when a CUDA device is wanted.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -17,10 +18,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-KINDS = ("auto", "cpu", "cuda")
+from bench.profiles import PROFILES, profile_of
+
+KINDS = ("auto", "cpu", "cuda", *PROFILES)
 INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve")
 PACKAGES = (
     "torch", "diffusers", "safetensors", "numpy", "pandas", "pyarrow", "hydra-core", "av", "pytorch-msssim", "lpips",
+    "triton", "onnx", "onnxscript", "onnxruntime", "nvidia-ml-py", "tensorrt",
 )  # fmt: skip
 GPU_STATE = (
     "driver_version", "power.limit", "clocks.sm", "clocks.mem", "clocks_throttle_reasons.active", "temperature.gpu",
@@ -46,9 +50,11 @@ def detect(kind: str = "auto", threads: int | None = None) -> Device:
     cores = usable_cores()
     if threads is not None and not 1 <= threads <= cores:
         raise ValueError(f"device.threads={threads} is not possible; this process may use 1 to {cores} cores")
-    gpu = _gpu() if kind in ("auto", "cuda") else None
-    if kind == "cuda" and gpu is None:
-        raise ValueError("device=cuda was asked for but torch finds no CUDA device; use device=cpu or device=auto")
+    gpu = _gpu() if kind != "cpu" else None
+    if kind not in ("auto", "cpu") and gpu is None:
+        raise ValueError(f"device={kind} was asked for but torch finds no CUDA device; use device=cpu or device=auto")
+    if kind in PROFILES and gpu is not None and gpu["profile"] != kind:
+        raise ValueError(f"device={kind} was asked for but this is {gpu['name']}; use device=auto or device=cuda")
     host = _host(cores, threads)
     if gpu is None:
         cpu = {"cpu": host["cpu_model"], "cores": cores, "threads": host["threads"]}
@@ -131,7 +137,22 @@ def _gpu() -> dict[str, Any] | None:
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),
     }
-    return {**facts, **gpu_state()}
+    profile = profile_of(properties.name, _board())
+    published = dataclasses.asdict(PROFILES[profile]) if profile else None
+    return {**facts, "profile": profile, "published": published, **gpu_state(), **_jetson_state()}
+
+
+def _jetson_state() -> dict[str, str | None]:
+    """Board, power mode and clocks of a Jetson, without which its numbers mean nothing; empty elsewhere."""
+    board = _board()
+    if board is None or "Jetson" not in board:
+        return {}
+    return {
+        "board": board,
+        "power_mode": _output(["nvpmodel", "-q"]),
+        "jetson_clocks": _output(["jetson_clocks", "--show"]),
+        "jetpack": _read_line(Path("/etc/nv_tegra_release")),
+    }
 
 
 def gpu_state() -> dict[str, str]:

@@ -135,6 +135,7 @@ class TimingConf:
     min_blocks: int = 3  # an ABBA block is two samples of each arm
     max_blocks: int = 20
     max_seconds: float = 5.0  # no new block is started later than this
+    batch: int = 1  # clips at once, by tasks of arms
     min_sample_s: float = 0.0  # a sample is the mean of so many calls that they take this long
 
 
@@ -159,7 +160,7 @@ class ArmConf:
 
 @dataclass
 class DeviceConf:
-    kind: str = "auto"  # auto, cpu or cuda
+    kind: str = "auto"  # auto, cpu, cuda, or a device of bench/profiles.py, which is then insisted on
     threads: int | None = None  # CPU threads; null takes every core this process may use
     processes: int = 1  # that share a training; each takes its part of every batch, and its own GPU
 

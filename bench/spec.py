@@ -108,6 +108,7 @@ class Timing:
     max_blocks: int
     max_seconds: float
     min_sample_s: float = 0.0
+    batch: int = 1
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@
 `figures` and `svg` show it. Statistics are computed here, on reading; the stored rows are raw. No torch, no Hydra.
 """
 
-from bench.analysis import arms, redundancy, table
+from bench.analysis import arms, redundancy, stages, table
 from bench.analysis.columns import Column, columns_of
 from bench.analysis.pareto import pareto_front
 from bench.analysis.results import Results, load
 from bench.analysis.summary import summarise
 
-__all__ = ["Column", "Results", "arms", "columns_of", "load", "pareto_front", "redundancy", "summarise", "table"]
+__all__ = ["Column", "Results", "arms", "columns_of", "load", "pareto_front", "redundancy", "stages", "summarise", "table"]

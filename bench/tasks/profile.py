@@ -39,8 +39,8 @@ def timed_latents(bench: Workbench) -> Tensor:
 
 
 def noise_latents(decoder: DecoderSpec, timing: Timing) -> Tensor:
-    """Raw latents (1, C, t, h, w) of a clip of the timed shape: noise of the spread that real ones have."""
-    shape = (1, decoder.latents.channels, *decoder.latent_shape(timing.frames, timing.height, timing.width))
+    """Raw latents (N, C, t, h, w) of clips of the timed shape: noise of the spread that real ones have."""
+    shape = (timing.batch, decoder.latents.channels, *decoder.latent_shape(timing.frames, timing.height, timing.width))
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     return decoder.latents.denormalize(noise)
 

@@ -7,6 +7,7 @@ Exit code 0 when the quickstart study can run here, 1 when something it needs is
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,14 @@ from bench.arguments import parser_of
 from bench.data import open_clips
 from bench.data.decode import DecodeError
 from bench.device import detect, git_state, package_versions, warnings_for
+from bench.energy import find_meter
 from bench.metrics import METRICS, make_metric
 from bench.paths import ROOT
 from bench.records import stored_runs
 from flash_vaed import load_teacher
+from flash_vaed.commands.engines import JETSON
 
-OPTIONAL = ("diffusers", "lpips")  # not needed by the quickstart study
+OPTIONAL = ("diffusers", "lpips", "onnx", "onnxscript", "onnxruntime", "nvidia-ml-py", "triton", "tensorrt")  # not needed by the quickstart study
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ def examine(results: Path) -> Iterator[Finding]:
     """Everything worth saying about this machine, in the order of reading."""
     yield from _machine()
     yield from _packages()
+    yield from _runtime()
     yield _teacher("bundled", needed=True)
     yield _teacher("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", needed=False)
     for split in ("train", "heldout"):
@@ -78,6 +82,29 @@ def _packages() -> Iterator[Finding]:
     for name in (name for name, version in versions.items() if version == "absent"):
         state = "note" if name in OPTIONAL else "missing"
         yield Finding("packages", state, f"{name} is not installed; get it with: pip install {name}")
+
+
+def _runtime() -> Iterator[Finding]:
+    """What the runtime options and the energy column need besides packages."""
+    device = detect()
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if compiler is None and device.kind == "cpu":
+        yield Finding("compile", "note", "no C++ compiler: runtime=exact and fast need one; apt install g++")
+    else:
+        yield Finding("compile", "ok", compiler if device.kind == "cpu" else "by Triton, for the GPU")
+    profile = device.facts.get("gpu", {}).get("profile")
+    if device.kind == "cuda" and profile is None:
+        yield Finding("profile", "note", f"no published rates for {device.name}; they may go into bench/profiles.py")
+    elif profile is not None:
+        yield Finding("profile", "ok", f"device={profile}")
+    meter = find_meter(device.kind)
+    text = "no counter (NVML, tegrastats, RAPL): energy stays empty" if meter is None else meter.method
+    yield Finding("energy", "note" if meter is None else "ok", text)
+    if meter is not None:
+        meter.close()
+    trtexec = shutil.which("trtexec") or shutil.which(JETSON)
+    missing = "no trtexec: `python -m flash_vaed engines` cannot build TensorRT engines here"
+    yield Finding("tensorrt", "ok" if trtexec else "note", trtexec or missing)
 
 
 def _teacher(path: str, needed: bool) -> Finding:

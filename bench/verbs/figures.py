@@ -3,7 +3,8 @@
   python -m bench figures                                  the README's picture, from results/ into docs/
   python -m bench figures --results DIR --out DIR --study NAME --x speedup --y psnr_teacher
 One file per study, kind of machine and protocol: only such runs share a picture. It shows speed against quality; a run
-of the redundancy task gets a picture of its own with the curves of every site.
+of the redundancy task gets a picture of its own with the curves of every site, a run of the stages task two: where the
+time goes, and the roofline. A comparison of arms is a table: python -m bench report.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pandas as pd
 
 from bench import analysis
 from bench.analysis.points import pareto_points
-from bench.analysis.svg import pareto_svg, redundancy_svg
+from bench.analysis.svg import pareto_svg, redundancy_svg, roofline_svg, stages_svg
 from bench.arguments import parser_of
 
 GROUP = ["study", "device_id", "protocol_id"]
@@ -56,10 +57,16 @@ def main(argv: list[str]) -> int:
 def _pictures(results: analysis.Results, summary: pd.DataFrame, x: str, y: str) -> Iterator[tuple[str, str]]:
     """Study and SVG text of every picture."""
     with_curves = set(analysis.redundancy.curves(results)["run_id"])
+    with_stages = set(analysis.stages.stages(results)["run_id"])
+    with_arms = set(analysis.arms.compare(results)["run_id"])
     for (study, _, _), group in summary.groupby(GROUP):
-        for run_id in group["run_id"][group["run_id"].isin(with_curves)]:
-            yield study, redundancy_svg(results.of([run_id]))
-        others = group[~group["run_id"].isin(with_curves)]
+        for run_id in group["run_id"]:
+            if run_id in with_curves:
+                yield study, redundancy_svg(results.of([run_id]))
+            if run_id in with_stages:
+                yield study, stages_svg(results.of([run_id]))
+                yield f"{study}_roofline", roofline_svg(results.of([run_id]))
+        others = group[~group["run_id"].isin(with_curves | with_stages | with_arms)]
         columns = analysis.columns_of(results)
         if len(others) and pareto_points(others, x, y, columns).rows.empty:
             print(f"left out: no run of study {study!r} has both {x} and {y}", file=sys.stderr)

@@ -2,5 +2,6 @@
 
 from bench.analysis.svg.pareto import pareto_svg
 from bench.analysis.svg.redundancy import redundancy_svg
+from bench.analysis.svg.stages import roofline_svg, stages_svg
 
-__all__ = ["pareto_svg", "redundancy_svg"]
+__all__ = ["pareto_svg", "redundancy_svg", "roofline_svg", "stages_svg"]
