@@ -29,11 +29,22 @@ def put_channels_last(module: nn.Module) -> None:
             parameter.data = parameter.data.contiguous(memory_format=order)
 
 
+def weights_order(module: nn.Module) -> torch.memory_format:
+    """The order that `put_channels_last` gave, or not, to a module's weights."""
+    last = any(parameter.ndim == 5 and is_channels_last(parameter) for parameter in module.parameters())
+    return torch.channels_last_3d if last else torch.contiguous_format
+
+
+def ordered(x: Tensor, order: torch.memory_format) -> Tensor:
+    """A clip in this order in memory; what is no clip as it is."""
+    return x.contiguous(memory_format=order) if x.ndim == 5 else x
+
+
 def deal_frames(x_NCTHW: Tensor, count: int) -> Tensor:
     """(N, count * C, T, H, W) -> (N, C, T * count, H, W): groups of channels become frames that follow each other."""
     N, channels, T, H, W = x_NCTHW.shape
     C = channels // count
     if is_channels_last(x_NCTHW):
         frames = x_NCTHW.permute(0, 2, 3, 4, 1).view(N, T, H, W, count, C).permute(0, 1, 4, 2, 3, 5)
-        return frames.reshape(N, T * count, H, W, C).permute(0, 4, 1, 2, 3)
+        return frames.reshape(N, T * count, H, W, C).contiguous().permute(0, 4, 1, 2, 3)
     return x_NCTHW.view(N, count, C, T, H, W).permute(0, 2, 3, 1, 4, 5).reshape(N, C, T * count, H, W)

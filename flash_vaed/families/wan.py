@@ -138,7 +138,8 @@ class TimeConv(nn.Module):
         extended = stream.extend(self.slot, rest, 2)  # the first frame is never remembered here
         if rest.shape[2] == 0:
             return first
-        return torch.cat([first, deal_frames(convolve(extended, self.weight, self.bias), 2)], dim=2)
+        doubled = deal_frames(convolve(extended, self.weight, self.bias), 2)
+        return torch.cat([first, doubled], dim=2) if stream.first else doubled
 
 
 class Upsampler(nn.Module):

@@ -6,13 +6,14 @@ Legend: N batch, C channels, t h w latent sizes, T frames, H W pixels.
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from flash_vaed.decoder import Decoder
-from flash_vaed.memory_format import put_channels_last
+from flash_vaed.memory_format import ordered, put_channels_last
 from flash_vaed.runtime.compiled import CompiledStep
 from flash_vaed.runtime.cuda_graph import GraphedSteps
 from flash_vaed.runtime.options import RuntimeOptions
@@ -49,6 +50,7 @@ class FastDecoder(Decoder):
         if options.cuda_graph and self.device.type != "cuda":
             raise ValueError(f"CUDA graphs need a CUDA device, and this decoder is on {self.device.type}")
         rules = {decoder.spec.time, *(stage.time for stage in decoder.spec.stages.values())}
+        self._order = torch.channels_last_3d if options.channels_last else torch.contiguous_format
         self._looks_ahead = "centred_replicate" in rules  # only then the last step is another one
         self._steps: dict[object, FlatStep] = {}
 
@@ -61,9 +63,10 @@ class FastDecoder(Decoder):
     def step(self, z_NCthw: Tensor, state: DecoderState, last: bool = False) -> tuple[Tensor, DecoderState]:
         """As `Decoder.step`; latents of any floating dtype."""
         self.check(z_NCthw)
-        z_NCthw = z_NCthw.to(self.options.torch_dtype)
-        if self.options.channels_last:
-            z_NCthw = z_NCthw.contiguous(memory_format=torch.channels_last_3d)
+        z_NCthw = ordered(z_NCthw.to(self.options.torch_dtype), self._order)
+        if not self.options.cuda_graph:
+            memory = {slot: ordered(held, self._order) for slot, held in state.memory.items()}
+            state = dataclasses.replace(state, memory=memory)
         with torch.autocast(self.device.type, enabled=False):
             if self.options.compile is None and not self.options.cuda_graph:
                 return super().step(z_NCthw, state, last)

@@ -1,6 +1,6 @@
 """One step of a decoder as a graph of fixed shapes: latents and remembered frames in, frames and remembered frames out.
 
-The form that compilers and exporters take. A clip has two of them, of its first latents and of all that follow, because
+The form that compilers and exporters take. What is remembered leaves in the order in memory that the weights have. A clip has two of them, of its first latents and of all that follow, because
 the first latent skips the temporal upsamplers; neither contains a branch.
 """
 
@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
 
 from flash_vaed.decoder import Decoder
+from flash_vaed.memory_format import ordered, weights_order
 from flash_vaed.state import DecoderState, Stream
 
 
@@ -61,10 +62,13 @@ class _Step(nn.Module):
         super().__init__()
         self.decoder, self.latents_seen, self.slots, self.last = decoder, latents_seen, slots, last
 
+        self._order = weights_order(decoder)
+
     def run(self, z_NCthw: Tensor, *memory: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         stream = Stream(DecoderState(self.latents_seen, dict(zip(self.slots, memory, strict=True))), self.last)
         frames_NCTHW = self.decoder.walk(z_NCthw, stream).clamp(-1, 1)
-        return frames_NCTHW, stream.after(self.latents_seen + z_NCthw.shape[2]).memory
+        after = stream.after(self.latents_seen + z_NCthw.shape[2]).memory
+        return frames_NCTHW, {slot: ordered(held, self._order) for slot, held in after.items()}
 
     def forward(self, z_NCthw: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
         frames_NCTHW, after = self.run(z_NCthw, *memory)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from flash_vaed.decoder import Decoder
+from flash_vaed.memory_format import ordered, weights_order
 from flash_vaed.operators.onednn import portable_graphs
 from flash_vaed.runtime.graph import StepGraph, step_graph, zero_state_behind
 from flash_vaed.tensors import CheckpointError
@@ -57,8 +58,11 @@ def export_graphs(
     folder = Path(folder)
     like = next(decoder.parameters())
     _, h, w = decoder.spec.latent_shape(1, height, width)
-    first_z = torch.zeros(1, decoder.latents.channels, 1, h, w, dtype=like.dtype, device=like.device)
-    steady_z = first_z.expand(-1, -1, chunk, -1, -1).contiguous()
+    order = weights_order(decoder)
+    first_z, steady_z = (
+        ordered(torch.zeros(1, decoder.latents.channels, t, h, w, dtype=like.dtype, device=like.device), order)
+        for t in (1, chunk)
+    )
     with _recorded_for(kind):
         first = step_graph(decoder, first_z, decoder.init_state())
         behind = zero_state_behind(decoder, first_z, decoder.init_state())
@@ -75,6 +79,7 @@ def export_graphs(
     manifest = folder / MANIFEST
     document = {
         "format": FORMAT, "kind": kind, "dtype": str(like.dtype).removeprefix("torch."), "torch": torch.__version__,
+        "channels_last": order == torch.channels_last_3d,
         "spec": decoder.spec.to_json(), "graphs": {name: dataclasses.asdict(file) for name, file in files.items()},
     }  # fmt: skip
     manifest.write_text(json.dumps(document, indent=1) + "\n")
@@ -92,6 +97,7 @@ class GraphStream:
                 raise CheckpointError(f"{folder / MANIFEST} has format {document['format']}; this version reads {FORMAT}")
             graphs = {name: _graph_file(entry) for name, entry in document["graphs"].items()}
             self.first, self.steady = graphs["first"], graphs["steady"]
+            self._order = torch.channels_last_3d if document["channels_last"] else torch.contiguous_format
             self.dtype, reader = getattr(torch, document["dtype"]), _READERS[document["kind"]]
         except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise CheckpointError(f"{folder} holds no exported graphs: {error}") from error
@@ -108,7 +114,7 @@ class GraphStream:
             )
         while done < z_NCthw.shape[2]:
             file = self.steady if done else self.first
-            z_step = z_NCthw[:, :, done : done + file.latents[2]].to(self.dtype).contiguous()
+            z_step = ordered(z_NCthw[:, :, done : done + file.latents[2]].to(self.dtype), self._order)
             frames_NCTHW, memory = self._steps[file.file](z_step, memory)
             done += file.latents[2]
             yield frames_NCTHW
