@@ -108,7 +108,11 @@ def _print_table(done: Sequence[Done]) -> None:
     stored = analysis.load(results)
     print()
     these = stored.of({d.run_id for d in done})
-    print(analysis.stages.render_text(these) or analysis.arms.render_text(these) or analysis.table.render_text(analysis.summarise(these)))
+    print(
+        analysis.stages.render_text(these)
+        or analysis.arms.render_text(these)
+        or analysis.table.render_text(analysis.summarise(these))
+    )
     for problem in stored.problems:
         print(f"left out: {problem}")
     print()

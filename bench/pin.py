@@ -48,9 +48,8 @@ def _check_arm(arm: Arm, timing: Timing) -> None:
     elif arm.decoder == "bundled" or Path(arm.decoder).exists():
         known = _teacher_facts(arm.decoder)[1] if arm.decoder == "bundled" else load_decoder(arm.decoder).spec
     else:
-        raise ValueError(
-            f"arm {arm.label}: {arm.decoder!r} is no file and no built-in spec; {did_you_mean(arm.decoder, list(SPECS))}"
-        )
+        hint = did_you_mean(arm.decoder, list(SPECS))
+        raise ValueError(f"arm {arm.label}: {arm.decoder!r} is no file and no built-in spec; {hint}")
     try:
         known.latent_shape(timing.frames, timing.height, timing.width)
     except ValueError as error:

@@ -108,7 +108,5 @@ def _border(x_NCTHW: Tensor, frames: int, time: str) -> Tensor:
     if time == "causal_zero":
         N, C, _, H, W = x_NCTHW.shape
         order = order_of(x_NCTHW)
-        return torch.empty(
-            N, C, frames, H, W, dtype=x_NCTHW.dtype, device=x_NCTHW.device, memory_format=order
-        ).zero_()
+        return torch.empty(N, C, frames, H, W, dtype=x_NCTHW.dtype, device=x_NCTHW.device, memory_format=order).zero_()
     return x_NCTHW[:, :, :1].repeat(1, 1, frames, 1, 1)

@@ -10,4 +10,15 @@ from bench.analysis.pareto import pareto_front
 from bench.analysis.results import Results, load
 from bench.analysis.summary import summarise
 
-__all__ = ["Column", "Results", "arms", "columns_of", "load", "pareto_front", "redundancy", "stages", "summarise", "table"]
+__all__ = [
+    "Column",
+    "Results",
+    "arms",
+    "columns_of",
+    "load",
+    "pareto_front",
+    "redundancy",
+    "stages",
+    "summarise",
+    "table",
+]

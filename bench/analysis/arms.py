@@ -117,9 +117,14 @@ def _text(group: pd.DataFrame) -> str:
         ])  # fmt: skip
     widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADINGS))]
     first = rows[0]
-    title = f"{first['study']} {first['label']}, {first['frames']} frames, {first['device_id']}; against {rows[0]['arm']}"
+    title = (
+        f"{first['study']} {first['label']}, {first['frames']} frames, {first['device_id']}; against {rows[0]['arm']}"
+    )
     body = [
-        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(line, widths)))
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
         for line in lines
     ]
     notes = [f"? {row['arm']}: {row['note']}" for row in rows if row["note"]]

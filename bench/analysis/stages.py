@@ -32,14 +32,19 @@ def _of_run(results: Results) -> pd.DataFrame:
     keyed = rows[rows["stage"].notna()].groupby(["arm", "stage", "metric"], sort=False)["value"].median()
     table = keyed.unstack("metric").reset_index()
     table = table.rename(columns={"stage_time_s": "seconds", "convolution_time_s": "convolution_s"})
-    order = {key: place for place, key in enumerate(rows[["arm", "stage"]].drop_duplicates().itertuples(index=False, name=None))}
+    order = {
+        key: place
+        for place, key in enumerate(rows[["arm", "stage"]].drop_duplicates().itertuples(index=False, name=None))
+    }
     table = table.iloc[sorted(table.index, key=lambda i: order[table["arm"][i], table["stage"][i]])]
     table["convolution_s"] = table[["convolution_s", "seconds"]].min(axis=1)  # of other passes than the whole
     table["share"] = table["seconds"] / table.groupby("arm")["seconds"].transform("sum")
     table["flops"] = 2 * frames * table["macs_per_frame"]
     table["bytes"] = frames * table["min_bytes_per_frame"]
     table["matmul_flops"], table["copy_bytes"] = machine["matmul_flops"], machine["copy_bytes"]
-    bound_s = pd.concat([table["flops"] / table["matmul_flops"], table["bytes"] / table["copy_bytes"]], axis=1).max(axis=1)
+    bound_s = pd.concat([table["flops"] / table["matmul_flops"], table["bytes"] / table["copy_bytes"]], axis=1).max(
+        axis=1
+    )
     table["roofline"] = bound_s / table["seconds"]
     told = {name: run[name] for name in ("run_id", "study", "label", "device_id")}
     return table.assign(**told)[COLUMNS]

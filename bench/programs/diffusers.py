@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.programs.base import PROGRAMS, Program, Running
 from bench.spec import Arm
@@ -36,10 +37,10 @@ class Diffusers(Program):
         return Running(decode, lambda z_NCthw: decode(z_NCthw[:, :, :1]))
 
     @staticmethod
-    def _vae(decoder: str, seed: int) -> nn.Module:
+    def _vae(decoder: str, seed: int) -> Any:
         from diffusers import AutoencoderKLWan
 
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            vae: nn.Module = AutoencoderKLWan(base_dim=96 if decoder == "wan2.1" else 24)
+            vae: Any = AutoencoderKLWan(base_dim=96 if decoder == "wan2.1" else 24)
         return vae.eval().requires_grad_(False)

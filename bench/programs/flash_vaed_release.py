@@ -11,6 +11,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,12 +57,12 @@ class FlashVaedRelease(Program):
 
         return Running(decode, lambda z_NCthw: decode(z_NCthw[:, :, :1]))
 
-    def _vae(self, seed: int) -> nn.Module:
+    def _vae(self, seed: int) -> Any:
         assert self.release is not None
         module = _module(Path(self.release) / FILE)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            vae: nn.Module = module.WanVAE_()
+            vae = module.WanVAE_()
             for name, parameter in vae.named_parameters():
                 if name.endswith("proj.weight"):  # zero as it is made, and nothing would be attended to
                     nn.init.xavier_uniform_(parameter)
@@ -72,7 +73,8 @@ def _module(path: Path) -> ModuleType:
     name = "flash_vaed_release_wan"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]

@@ -129,9 +129,7 @@ def sample_rows(lineup: Lineup, metric: str, samples: list[Sample]) -> Iterator[
             yield _row(lineup, s.arm, f"device_{metric}", s.device_seconds, "s", repeat=s.repeat, version="events-1")
 
 
-def verdict_rows(
-    lineup: Lineup, samples: list[Sample], drift: float, clocks: dict[str, str]
-) -> Iterator[Row]:
+def verdict_rows(lineup: Lineup, samples: list[Sample], drift: float, clocks: dict[str, str]) -> Iterator[Row]:
     """`accepted` per arm: 1, or 0 with every reason against quoting it."""
     kind, base = lineup.device.type, samples[0].arm
     times = {arm: np.array([s.seconds for s in samples if s.arm == arm]) for arm in {s.arm for s in samples}}

@@ -62,9 +62,7 @@ def stage_times(decoder: Decoder, entrant: Entrant, watch: Stopwatch) -> dict[st
     """Seconds of every part for one clip."""
     stream, x, found = Stream.fresh(), entrant.z_NCthw, {}
     for name, part in decoder.parts().items():
-        results: list[Any] = []
-        found[name] = watch.time(lambda part=part, x=x: results.append(part(x, stream)))[0]  # type: ignore[misc]
-        x = results[0]
+        found[name], x = _timed(watch, lambda part=part, x=x: part(x, stream))  # type: ignore[misc]
     return found
 
 
@@ -91,6 +89,13 @@ class _Convolutions(TorchFunctionMode):
     ) -> Any:
         if func not in CONVOLUTIONS:
             return func(*args, **(kwargs or {}))
-        results: list[Any] = []
-        self.seconds += self._watch.time(lambda: results.append(func(*args, **(kwargs or {}))))[0]
-        return results[0]
+        seconds, result = _timed(self._watch, lambda: func(*args, **(kwargs or {})))
+        self.seconds += seconds
+        return result
+
+
+def _timed(watch: Stopwatch, call: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds of one call, and what it returned."""
+    results: list[Any] = []
+    seconds, _, _ = watch.time(lambda: results.append(call()))
+    return seconds, results[0]

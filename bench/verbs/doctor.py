@@ -23,7 +23,16 @@ from bench.records import stored_runs
 from flash_vaed import load_teacher
 from flash_vaed.commands.engines import JETSON
 
-OPTIONAL = ("diffusers", "lpips", "onnx", "onnxscript", "onnxruntime", "nvidia-ml-py", "triton", "tensorrt")  # not needed by the quickstart study
+OPTIONAL = (
+    "diffusers",
+    "lpips",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "nvidia-ml-py",
+    "triton",
+    "tensorrt",
+)  # not needed by the quickstart study
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ def _runtime() -> Iterator[Finding]:
     if compiler is None and device.kind == "cpu":
         yield Finding("compile", "note", "no C++ compiler: runtime=exact and fast need one; apt install g++")
     else:
-        yield Finding("compile", "ok", compiler if device.kind == "cpu" else "by Triton, for the GPU")
+        yield Finding("compile", "ok", "by Triton, for the GPU" if device.kind == "cuda" else str(compiler))
     profile = device.facts.get("gpu", {}).get("profile")
     if device.kind == "cuda" and profile is None:
         yield Finding("profile", "note", f"no published rates for {device.name}; they may go into bench/profiles.py")

@@ -29,11 +29,9 @@ class Bank(dict[str, Tensor]):
 
 
 class GraphedSteps:
-    """`(z_NCthw, memory) -> (frames_NCTHW, memory)` for one shape. record: makes a call repeatable; of CUDA by default."""
+    """`(z_NCthw, memory) -> (frames_NCTHW, memory)` for one shape. record: makes a call repeatable, by default in CUDA."""
 
-    def __init__(
-        self, step: Step, z_NCthw: Tensor, memory: Mapping[str, Tensor], record: Record | None = None
-    ) -> None:
+    def __init__(self, step: Step, z_NCthw: Tensor, memory: Mapping[str, Tensor], record: Record | None = None) -> None:
         record = record or cuda_record
         self._z = z_NCthw.clone()
         _, after = step(self._z, memory)

@@ -1,7 +1,8 @@
 """One step of a decoder as a graph of fixed shapes: latents and remembered frames in, frames and remembered frames out.
 
-The form that compilers and exporters take. What is remembered leaves in the order in memory that the weights have. A clip has two of them, of its first latents and of all that follow, because
-the first latent skips the temporal upsamplers; neither contains a branch.
+The form that compilers and exporters take. A clip has two of them, of its first latents and of all that follow, because
+the first latent skips the temporal upsamplers; neither contains a branch. What is remembered leaves in the order in
+memory that the weights have.
 """
 
 from __future__ import annotations

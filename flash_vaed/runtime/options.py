@@ -18,8 +18,8 @@ class RuntimeOptions:
 
     dtype: of weights, activations and frames; norms are reduced in float32 whatever it is. rewrites: names of
     `flash_vaed.runtime.rewrites`, exact but for rounding. channels_last: clips and weights lie channels last in memory.
-    compile: a mode of `torch.compile`, or None; every shape is compiled once, as a whole. cuda_graph: a step is recorded
-    once and replayed, which spares the launches.
+    compile: a mode of `torch.compile`, or None; every shape is compiled once, as a whole. cuda_graph: a step is
+    recorded once and replayed, which spares the launches.
     """
 
     dtype: str = "float32"

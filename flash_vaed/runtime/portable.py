@@ -94,7 +94,9 @@ class GraphStream:
         try:
             document = json.loads((folder / MANIFEST).read_text())
             if document["format"] != FORMAT:
-                raise CheckpointError(f"{folder / MANIFEST} has format {document['format']}; this version reads {FORMAT}")
+                raise CheckpointError(
+                    f"{folder / MANIFEST} has format {document['format']}; this version reads {FORMAT}"
+                )
             graphs = {name: _graph_file(entry) for name, entry in document["graphs"].items()}
             self.first, self.steady = graphs["first"], graphs["steady"]
             self._order = torch.channels_last_3d if document["channels_last"] else torch.contiguous_format
@@ -125,7 +127,7 @@ class GraphStream:
 
 
 def _graph_file(entry: Mapping[str, Any]) -> GraphFile:
-    lists = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    lists: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     return GraphFile(**lists)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bench.spec import Data, Distill, PhaseChoice, Prune, RunSpec, Runtime, StageChange, TeacherRef, Timing
+from bench.spec import Arm, Data, Distill, PhaseChoice, Prune, RunSpec, Runtime, StageChange, TeacherRef, Timing
 from bench.sweep import RunRequest
 
 SPEC = RunSpec(
@@ -15,7 +15,8 @@ SPEC = RunSpec(
     distill=Distill((PhaseChoice("align", 100, (("motion", 0.1),)),)),
     data=Data("bundled", None, "train", "heldout", None, 17, 144, 1, 0, "aaa", "bbb"),
     metrics=(("psnr", "1"), ("ssim", "1")), timing=Timing(17, 96, 96, 0.5, 3, 20, 5.0),
-    runtime=Runtime("eager", "float32", None, True), seed=0,
+    runtime=Runtime("eager", "float32", None, True, ("values",)), seed=0,
+    arms=(Arm("a", "wan2.1", "ours", Runtime("eager", "float32", None, True)),),
 )  # fmt: skip
 
 

@@ -44,7 +44,9 @@ def test_blocks_are_abba_and_repeats_count_each_arm():
 def test_warm_up_goes_by_time_and_is_not_stored():
     clock = FakeClock()
     plan = TimingPlan(warmup_s=3.0, min_blocks=1, max_blocks=1, max_seconds=0.0)
-    samples = interleaved({"slow": clock.arm("slow", 2.0), "fast": clock.arm("fast", 0.5)}, plan, Stopwatch(clock=clock))
+    samples = interleaved(
+        {"slow": clock.arm("slow", 2.0), "fast": clock.arm("fast", 0.5)}, plan, Stopwatch(clock=clock)
+    )
     assert clock.calls[:2] == ["slow"] * 2
     assert clock.calls[2:8] == ["fast"] * 6
     assert len(samples) == 4
@@ -68,7 +70,9 @@ def test_the_device_is_waited_for_around_every_timed_call():
 def test_short_calls_are_averaged_until_a_sample_is_long_enough():
     clock = FakeClock()
     plan = TimingPlan(warmup_s=0.0, min_blocks=1, max_blocks=1, min_sample_s=1.0)
-    samples = interleaved({"short": clock.arm("short", 0.3), "long": clock.arm("long", 2.0)}, plan, Stopwatch(clock=clock))
+    samples = interleaved(
+        {"short": clock.arm("short", 0.3), "long": clock.arm("long", 2.0)}, plan, Stopwatch(clock=clock)
+    )
     assert clock.calls == ["short", "long", *["short"] * 4, "long", "long", *["short"] * 4]
     assert {(s.arm, round(s.seconds, 9)) for s in samples} == {("short", 0.3), ("long", 2.0)}
 
@@ -84,22 +88,15 @@ def test_host_time_ends_when_the_call_returns():
     assert (seconds, host_seconds, device_seconds) == (5.5, 0.5, None)
 
 
-def test_the_harness_costs_at_most_two_per_cent_of_a_bare_loop():
-    """Of calls of two milliseconds, a hundredth of a short decode."""
-
-    def call() -> None:
-        end = time.perf_counter() + 2e-3
-        while time.perf_counter() < end:
-            pass
-
+def test_the_harness_costs_at_most_two_per_cent_of_a_call():
+    """Of a call of two milliseconds, a hundredth of a short decode; the best of several tries on a busy machine."""
     plan = TimingPlan(warmup_s=0.0, min_blocks=50, max_blocks=50)
-    start = time.perf_counter()
-    for _ in range(101):
-        call()
-    bare_s = time.perf_counter() - start
-    start = time.perf_counter()
-    interleaved({"a": call}, plan)
-    assert time.perf_counter() - start < 1.02 * bare_s
+    costs_s = []
+    for _ in range(5):
+        start_s = time.perf_counter()
+        interleaved({"nothing": lambda: None}, plan)
+        costs_s.append((time.perf_counter() - start_s) / 101)
+    assert min(costs_s) < 0.02 * 2e-3
 
 
 @pytest.mark.parametrize("wrong", [{"min_blocks": 0}, {"min_blocks": 5, "max_blocks": 4}, {"warmup_s": -1.0}])

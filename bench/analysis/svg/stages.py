@@ -1,4 +1,4 @@
-"""Two pictures of the stages task: where a decode's time goes, and how near each stage is to what the machine allows."""
+"""Two pictures of the stages task: where a decode's time goes, and how near each stage is to the machine's bounds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def stages_svg(results: Results) -> str:
     table = stages(results)
     colours = _colours(table)
     arms = list(table["arm"].drop_duplicates())
-    bars = [part for i, arm in enumerate(arms) for part in _bar(table[table["arm"] == arm], TOP + i * (BAR + GAP), colours)]
+    bars = [
+        part for i, arm in enumerate(arms) for part in _bar(table[table["arm"] == arm], TOP + i * (BAR + GAP), colours)
+    ]
     height = TOP + len(arms) * (BAR + GAP) + 16
     note = "share of each decoder's own time; full colour: convolutions, faded: everything else"
     return sheet(WIDTH, height, [*_legend(colours), *bars, text(LEFT, height - 12, note, colour=GREY, size=11)])

@@ -31,6 +31,7 @@ class ComposedUpsampler(nn.Module):
         super().__init__()
         time_conv, conv = upsampler.time_conv, upsampler.conv
         assert time_conv is not None
+        assert time_conv.bias is not None
         self.slot = time_conv.slot
         self.first = SubpixelConv(conv.weight, conv.bias)
         kernels = phase_kernels(conv.weight)  # (2, 2, O, I, 2, 2)

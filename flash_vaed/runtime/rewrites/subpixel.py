@@ -1,8 +1,8 @@
 """Nearest-neighbour x2 and a 3x3 convolution as four 2x2 convolutions on the small frames.
 
-Per axis an output pixel of phase 0 sees the small pixels i - 1 and i, one of phase 1 sees i and i + 1: where two taps of
-the kernel fall on one small pixel they add up. Zeros around the small frame are zeros around the large one, so borders
-are exact. 16 multiplications a channel pair instead of 36, and the enlarged tensor is never written. Sub-pixel
+Per axis an output pixel of phase 0 sees the small pixels i - 1 and i, one of phase 1 sees i and i + 1: where two taps
+of the kernel fall on one small pixel they add up. Zeros around the small frame are zeros around the large one, so
+borders are exact. 16 multiplications a channel pair instead of 36, and the enlarged tensor is never written. Sub-pixel
 convolution: Shi et al., arXiv 1609.05158.
 
 Legend: N batch, C channels, T frames, H W pixels of the small frames; O output, I input channels; p q the phase of an

@@ -24,7 +24,8 @@ class ProjectedValues(nn.Module):
         project, values = attention.proj.weight.double().flatten(1), slice(-attention.proj.in_channels, None)
         with torch.no_grad():
             weight, bias = self.to_qkv.weight, self.to_qkv.bias
-            assert bias is not None and attention.proj.bias is not None
+            assert bias is not None
+            assert attention.proj.bias is not None
             weight[values] = (project @ weight[values].double().flatten(1)).to(weight.dtype)[..., None, None]
             bias[values] = (project @ bias[values].double() + attention.proj.bias.double()).to(bias.dtype)
 

@@ -1,4 +1,4 @@
-"""The banks of a recorded step, with a recorder that works without a GPU: it calls again and refills the same tensors."""
+"""The banks of a recorded step, with a recorder that needs no GPU: it calls again and refills the same tensors."""
 
 from __future__ import annotations
 

@@ -62,7 +62,9 @@ def test_other_lengths_and_sizes_are_refused(exported):
 
 def test_a_library_of_aotinductor_gives_the_same_frames(tmp_path):
     decoder = random_decoder(SPEC)
-    export_graphs(optimize(decoder, RuntimeOptions(rewrites=ALL, channels_last=True)), tmp_path, 8, 6, chunk=2, kind="aot")
+    export_graphs(
+        optimize(decoder, RuntimeOptions(rewrites=ALL, channels_last=True)), tmp_path, 8, 6, chunk=2, kind="aot"
+    )
     z = random_latents(5, 4, 3)
     assert (GraphStream(tmp_path).decode(z) - decoder.decode(z)).abs().max() < 1e-3
 

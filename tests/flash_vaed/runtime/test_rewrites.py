@@ -116,7 +116,11 @@ def test_at_full_width_the_student_composes_one_upsampler_and_the_teacher_none()
 
 def test_gains_and_biases_do_not_hide_a_mistake():
     """A time convolution whose bias is large shows where the border map is wrong."""
-    decoder = Decoder(wan_spec(16, latents=FOUR_CHANNELS).with_stages(up1=STUDENT.stages["up1"], up2=STUDENT.stages["up2"], up3=STUDENT.stages["up3"]))
+    decoder = Decoder(
+        wan_spec(16, latents=FOUR_CHANNELS).with_stages(
+            up1=STUDENT.stages["up1"], up2=STUDENT.stages["up2"], up3=STUDENT.stages["up3"]
+        )
+    )
     scramble(decoder, 3)
     with torch.no_grad():
         decoder.stages["up1"].upsampler.time_conv.bias.mul_(20)
