@@ -29,7 +29,7 @@ class Bank(dict[str, Tensor]):
 
 
 class GraphedSteps:
-    """`(z_NCthw, memory) -> (frames_NCTHW, memory)` for one shape. record: makes a call repeatable, by default in CUDA."""
+    """`(z_NCthw, memory) -> (frames_NCTHW, memory)` for one shape. record: makes a call repeatable, as CUDA does."""
 
     def __init__(self, step: Step, z_NCthw: Tensor, memory: Mapping[str, Tensor], record: Record | None = None) -> None:
         record = record or cuda_record

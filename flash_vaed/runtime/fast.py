@@ -26,8 +26,8 @@ FlatStep = Callable[..., tuple[Tensor, dict[str, Tensor]]]  # (z_NCthw, memory) 
 def optimize(decoder: Decoder, options: RuntimeOptions) -> FastDecoder:
     """A copy of `decoder`, where it is, that computes as `options` say; `decoder` itself is not changed.
 
-    Compiling happens on the first call with a shape: of a clip's first latents, and of those that follow. What cannot be
-    had here (CUDA graphs without a GPU) is a `ValueError`.
+    Compiling happens on the first call with a shape: of a clip's first latents, and of those that follow. What cannot
+    be had here (CUDA graphs without a GPU) is a `ValueError`.
     """
     return FastDecoder(decoder, options)
 

@@ -9,9 +9,9 @@ import pytest
 from bench.energy import Meter, RaplMeter, TegrastatsMeter, joules_per_call, parse_tegrastats
 
 ORIN_AGX = (
-    "11-26-2024 10:02:11 RAM 5412/62841MB (lfb 3x4MB) SWAP 0/31420MB (cached 0MB) CPU [3%@2201,0%@2201,off,off,1%@729] "
+    "11-26-2024 10:02:11 RAM 5412/62841MB (lfb 3x4MB) SWAP 0/31420MB (cached 0MB) CPU [3%@2201,0%@2201,off,1%@729] "
     "EMC_FREQ 2%@3199 GR3D_FREQ 97%@[1300,1300] NVENC off NVDEC off VIC off OFA off APE 200 cpu@52.1C tboard@41.5C "
-    "soc2@48.9C tdiode@43.2C soc0@49.3C gpu@50.1C tj@52.1C soc1@48.2C VDD_GPU_SOC 12770mW/4788mW VDD_CPU_CV 1995mW/798mW "
+    "soc2@48.9C tdiode@43.2C gpu@50.1C tj@52.1C soc1@48.2C VDD_GPU_SOC 12770mW/4788mW VDD_CPU_CV 1995mW/798mW "
     "VIN_SYS_5V0 5043mW/3934mW NC 0mW/0mW VDDQ_VDD2_1V8AO 1209mW/605mW"
 )
 ORIN_NX = (
