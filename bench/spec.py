@@ -215,9 +215,12 @@ _LATER = {
 
 
 def _drop_defaults(part: dict[str, Any]) -> None:
+    """Leave out later fields at their default; tuples become lists, as JSON reads them."""
     for name, default in _LATER.items():
         if name in part and part[name] == default:
             del part[name]
+        elif isinstance(part.get(name), tuple):
+            part[name] = list(part[name])
 
 
 def _canonical(document: dict[str, Any]) -> str:
