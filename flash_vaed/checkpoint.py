@@ -30,6 +30,8 @@ FORMAT = 1
 
 def save_decoder(decoder: Decoder, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
     """Write `decoder.json` (the spec) and `decoder.safetensors` into `folder`, weights as `dtype`."""
+    if type(decoder) is not Decoder:
+        raise CheckpointError(f"a {type(decoder).__name__} is not saved; save the decoder that it was made from")
     _save(Path(folder), "decoder", decoder, {"spec": decoder.spec.to_json()}, dtype)
 
 

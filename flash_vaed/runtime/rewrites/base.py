@@ -12,7 +12,7 @@ Rewrite = Callable[[Decoder], int]
 
 REWRITES: Registry[Rewrite] = Registry("rewrite", __package__)
 
-ORDER = ("values", "composed", "subpixel", "norms")  # what composes an upsampler goes before what splits it
+ORDER = ("values", "composed", "subpixel")  # what composes an upsampler goes before what splits it
 
 
 def in_order(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-from flash_vaed import Decoder
+from flash_vaed import CheckpointError, Decoder, save_decoder
 from flash_vaed.families.ltx import ltx_spec
 from flash_vaed.families.wan import wan_spec
 from flash_vaed.runtime import RuntimeOptions, optimize
@@ -123,6 +123,11 @@ def test_a_decoder_that_looks_ahead_can_be_compiled_too():
 def test_options_that_do_not_exist_are_refused(options, said):
     with pytest.raises(ValueError, match=said):
         RuntimeOptions(**options)
+
+
+def test_what_was_rewritten_is_not_saved(tmp_path):
+    with pytest.raises(CheckpointError, match="save the decoder that it was made from"):
+        save_decoder(optimize(random_decoder(SMALL), RuntimeOptions(rewrites=ALL)), tmp_path / "out")
 
 
 def test_cuda_graphs_need_a_gpu():
