@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flash_vaed.memory_format import is_channels_last
-from flash_vaed.operators.onednn import is_small_clip, is_traced_for_cpu, traced_convolution
+from flash_vaed.operators.onednn import is_small_clip, recorded_convolution
 from flash_vaed.registry import Registry
 from flash_vaed.state import Stream
 
@@ -115,8 +115,8 @@ def convolve(x_NCTHW: Tensor, weight_OIthw: Tensor, bias_O: Tensor | None, group
     if x_NCTHW.shape[2] < taps:
         return x_NCTHW.new_zeros(len(x_NCTHW), len(weight_OIthw), 0, *x_NCTHW.shape[3:])
     padding = (0, height // 2, width // 2)
-    if is_traced_for_cpu(x_NCTHW):
-        return traced_convolution(x_NCTHW, weight_OIthw, bias_O, padding, groups)
+    if (recorded := recorded_convolution()) is not None:
+        return recorded(x_NCTHW, weight_OIthw, bias_O, padding, groups)
     if type(x_NCTHW) is Tensor and is_small_clip(x_NCTHW) and (height * width > 1 or is_channels_last(x_NCTHW)):
         return torch.mkldnn_convolution(x_NCTHW, weight_OIthw, bias_O, padding, (1, 1, 1), (1, 1, 1), groups)
     return F.conv3d(x_NCTHW, weight_OIthw, bias_O, padding=padding, groups=groups)

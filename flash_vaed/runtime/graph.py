@@ -7,6 +7,7 @@ memory that the weights have.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from torch.export import ExportedProgram
 
 from flash_vaed.decoder import Decoder
 from flash_vaed.memory_format import ordered, weights_order
+from flash_vaed.operators.onednn import recorded_as
+from flash_vaed.runtime.onednn import onednn_convolution
 from flash_vaed.state import DecoderState, Stream
 
 
@@ -30,11 +33,17 @@ class StepGraph:
     frames: int
 
 
-def step_graph(decoder: Decoder, z_NCthw: Tensor, state: DecoderState, last: bool = False) -> StepGraph:
-    """The graph of `decoder.step` for latents and a state of these shapes. Weights are part of it."""
+def step_graph(
+    decoder: Decoder, z_NCthw: Tensor, state: DecoderState, last: bool = False, portable: bool = False
+) -> StepGraph:
+    """The graph of `decoder.step` for latents and a state of these shapes. Weights are part of it.
+
+    portable: PyTorch's own operators only; else a graph for a CPU holds oneDNN's convolution by our name.
+    """
     step = _Step(decoder, state.latents_seen, tuple(state.memory), last)
     frames_NCTHW, after = _shapes(step, z_NCthw, state)
-    with torch.no_grad():
+    by_hand = not portable and z_NCthw.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    with torch.no_grad(), recorded_as(onednn_convolution) if by_hand else contextlib.nullcontext():
         program = torch.export.export(step, (z_NCthw, *state.memory.values()))
     return StepGraph(program, step.slots, tuple(after), frames_NCTHW.shape[2])
 

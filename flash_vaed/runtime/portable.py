@@ -12,7 +12,6 @@ import dataclasses
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from torch import Tensor
 
 from flash_vaed.decoder import Decoder
 from flash_vaed.memory_format import ordered, weights_order
-from flash_vaed.operators.onednn import portable_graphs
 from flash_vaed.runtime.graph import StepGraph, step_graph, zero_state_behind
 from flash_vaed.tensors import CheckpointError
 
@@ -63,10 +61,9 @@ def export_graphs(
         ordered(torch.zeros(1, decoder.latents.channels, t, h, w, dtype=like.dtype, device=like.device), order)
         for t in (1, chunk)
     )
-    with _recorded_for(kind):
-        first = step_graph(decoder, first_z, decoder.init_state())
-        behind = zero_state_behind(decoder, first_z, decoder.init_state())
-        steady = step_graph(decoder, steady_z, behind)
+    first = step_graph(decoder, first_z, decoder.init_state(), portable=kind == "onnx")
+    behind = zero_state_behind(decoder, first_z, decoder.init_state())
+    steady = step_graph(decoder, steady_z, behind, portable=kind == "onnx")
     if steady.slots_in != steady.slots_out or decoder.spec.frames_out(1) != first.frames:
         raise ValueError(f"a {decoder.spec.family} decoder that looks ahead has no steady step of fixed shape")
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,16 +126,6 @@ class GraphStream:
 def _graph_file(entry: Mapping[str, Any]) -> GraphFile:
     lists: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     return GraphFile(**lists)
-
-
-@contextmanager
-def _recorded_for(kind: str) -> Iterator[None]:
-    """An ONNX file holds PyTorch's own operators only; a library for this machine may hold ours."""
-    if kind == "aot":
-        yield
-        return
-    with portable_graphs():
-        yield
 
 
 def _write_onnx(graph: StepGraph, path: Path) -> None:

@@ -20,7 +20,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def test_all_commands_are_listed(capsys):
-    assert set(COMMANDS) == {"compress", "convert", "decode", "encode", "info", "reconstruct"}
+    assert set(COMMANDS) == {"compress", "convert", "decode", "encode", "engines", "export", "info", "reconstruct"}
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
     assert all(f"  {command} " in said for command in COMMANDS)
