@@ -8,6 +8,7 @@ for this arm's arithmetic and least memory traffic.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -66,7 +67,7 @@ def _rows_of(run: dict, spec: dict, rows: pd.DataFrame) -> list[dict]:
             "ratio": against.value, "ratio_low": against.low, "ratio_high": against.high,
             "psnr": mine[(mine["metric"] == "psnr")]["value"].mean(),
             "state_bytes": state.median() if len(state) else None,
-            "roofline": _share_of_roofline(value, machine.to_dict(), frames, decode_s),
+            "roofline": _share_of_roofline(value, machine.to_dict(), spec["arms"][label], frames, decode_s),
             "note": "; ".join(notes) or None,
         })  # fmt: skip
     return found
@@ -89,11 +90,16 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> Interval:
     return ratio_of_medians(numerator[:both], denominator[:both], np.arange(both) // SAMPLES_PER_BLOCK)
 
 
-def _share_of_roofline(value: dict, machine: dict, frames: int, decode_s: float | None) -> float | None:
-    names = ("macs_per_frame", "min_bytes_per_frame")
-    if decode_s is None or not all(name in value for name in names) or "matmul_flops" not in machine:
+def matmul_rate(machine: Mapping[str, float], arm: dict) -> float | None:
+    """The machine's matrix rate in the dtype of an arm, FLOP/s."""
+    return machine.get(f"matmul_flops_{arm['runtime']['dtype']}")
+
+
+def _share_of_roofline(value: dict, machine: dict, arm: dict, frames: int, decode_s: float | None) -> float | None:
+    rate = matmul_rate(machine, arm)
+    if decode_s is None or rate is None or "macs_per_frame" not in value:
         return None
-    least_s = max(2 * value[names[0]] / machine["matmul_flops"], value[names[1]] / machine["copy_bytes"])
+    least_s = max(2 * value["macs_per_frame"] / rate, value["min_bytes_per_frame"] / machine["copy_bytes"])
     return frames * least_s / decode_s
 
 

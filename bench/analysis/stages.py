@@ -7,7 +7,7 @@ import json
 import pandas as pd
 
 from bench.analysis import units
-from bench.analysis.arms import MACHINE
+from bench.analysis.arms import MACHINE, matmul_rate
 from bench.analysis.results import Results
 
 COLUMNS = [
@@ -27,7 +27,8 @@ def stages(results: Results) -> pd.DataFrame:
 
 def _of_run(results: Results) -> pd.DataFrame:
     run, rows = results.runs.iloc[0], results.measurements
-    frames = json.loads(run["spec_json"])["timing"]["frames"]
+    spec = json.loads(run["spec_json"])
+    frames = spec["timing"]["frames"]
     machine = rows[rows["arm"] == MACHINE].groupby("metric")["value"].median()
     keyed = rows[rows["stage"].notna()].groupby(["arm", "stage", "metric"], sort=False)["value"].median()
     table = keyed.unstack("metric").reset_index()
@@ -41,7 +42,8 @@ def _of_run(results: Results) -> pd.DataFrame:
     table["share"] = table["seconds"] / table.groupby("arm")["seconds"].transform("sum")
     table["flops"] = 2 * frames * table["macs_per_frame"]
     table["bytes"] = frames * table["min_bytes_per_frame"]
-    table["matmul_flops"], table["copy_bytes"] = machine["matmul_flops"], machine["copy_bytes"]
+    table["matmul_flops"] = table["arm"].map(lambda arm: matmul_rate(machine.to_dict(), spec["arms"][arm]))
+    table["copy_bytes"] = machine["copy_bytes"]
     bound_s = pd.concat([table["flops"] / table["matmul_flops"], table["bytes"] / table["copy_bytes"]], axis=1).max(
         axis=1
     )

@@ -62,8 +62,8 @@ def speed(lineup: Lineup) -> Iterator[Row]:
     lineup.say("loss")
     for entrant in entrants:
         yield from loss_rows(lineup, entrant)
-    device, dtype = lineup.device, entrants[-1].z_NCthw.dtype
-    before, clocks = calibrate(device, dtype), gpu_state()
+    device, dtypes = lineup.device, [e.arm.runtime.dtype for e in entrants]
+    before, clocks = calibrate(device, dtypes), gpu_state()
     lineup.say("speed")
     samples = interleaved(
         {e.arm.label: e.decode for e in entrants}, timing_plan(lineup.spec.timing), stopwatch_for(device.type)
@@ -73,7 +73,7 @@ def speed(lineup: Lineup) -> Iterator[Row]:
     firsts = {e.arm.label: e.first for e in entrants}
     yield from sample_rows(lineup, "first_frame_s", interleaved(firsts, FIRST_FRAME_PLAN, stopwatch_for(device.type)))
     yield from _steady_rows(lineup, entrants)
-    after = calibrate(device, dtype)
+    after = calibrate(device, dtypes)
     yield from machine_rows(lineup, before, after)
     yield from verdict_rows(lineup, samples, before.drift(after), {**clocks, **gpu_state()})
     lineup.say("memory")
@@ -169,7 +169,8 @@ def _steady_rows(lineup: Lineup, entrants: list[Entrant]) -> Iterator[Row]:
 def machine_rows(lineup: Lineup, before: Calibration, after: Calibration) -> Iterator[Row]:
     """What the machine gave per second before and after."""
     for repeat, found in enumerate((before, after)):
-        yield _row(lineup, MACHINE, "matmul_flops", found.matmul_flops, "FLOP/s", higher=True, repeat=repeat)
+        for dtype, rate in found.matmul_flops.items():
+            yield _row(lineup, MACHINE, f"matmul_flops_{dtype}", rate, "FLOP/s", higher=True, repeat=repeat)
         yield _row(lineup, MACHINE, "copy_bytes", found.copy_bytes, "byte/s", higher=True, repeat=repeat)
         yield _row(lineup, MACHINE, "launch_s", found.launch_s, "s", repeat=repeat)
 

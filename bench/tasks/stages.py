@@ -34,7 +34,8 @@ def stages(lineup: Lineup) -> Iterator[Row]:
     yield from absent_rows(lineup, "stage_time_s", "s")
     watch, timing = stopwatch_for(lineup.device.type), lineup.spec.timing
     entrants = [entrant for entrant, _ in started(lineup)]
-    before = calibrate(lineup.device, entrants[-1].z_NCthw.dtype)
+    dtypes = [entrant.arm.runtime.dtype for entrant in entrants]
+    before = calibrate(lineup.device, dtypes)
     for block in range(timing.max_blocks):  # the arms in turn
         lineup.say(f"pass {block + 1} of {timing.max_blocks}")
         for entrant in entrants if block % 2 == 0 else reversed(entrants):
@@ -44,7 +45,7 @@ def stages(lineup: Lineup) -> Iterator[Row]:
                         lineup.run_id, entrant.arm.label, metric, seconds, unit="s", higher_is_better=False,
                         stage=stage, repeat=block,
                     )  # fmt: skip
-    yield from machine_rows(lineup, before, calibrate(lineup.device, entrants[-1].z_NCthw.dtype))
+    yield from machine_rows(lineup, before, calibrate(lineup.device, dtypes))
     for entrant in entrants:
         itemsize = entrant.z_NCthw.dtype.itemsize
         yield from cost_of_arm(lineup.run_id, entrant.arm.label, entrant.plain.spec, timing, itemsize)

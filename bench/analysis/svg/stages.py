@@ -68,7 +68,7 @@ def roofline_svg(results: Results) -> str:
     """
     table = stages(results)
     table = table.assign(intensity=table["flops"] / table["bytes"], rate=table["flops"] / table["seconds"])
-    peak, traffic = table["matmul_flops"].iloc[0], table["copy_bytes"].iloc[0]
+    peak, traffic = table["matmul_flops"].max(), table["copy_bytes"].max()
     knee = peak / traffic
     low_x, high_x = _decades([*table["intensity"], knee])
     low_y, high_y = _decades([*table["rate"], peak])

@@ -69,7 +69,9 @@ def test_every_arm_that_is_here_has_every_number(results):
     ):  # fmt: skip
         found = rows[(rows["metric"] == metric) & rows["value"].notna() & rows["stage"].isna()]
         assert set(found["arm"]) == {"large", "small", "half"}, metric
-    assert set(rows[rows["arm"] == "machine"]["metric"]) >= {"matmul_flops", "copy_bytes", "launch_s"}
+    assert set(rows[rows["arm"] == "machine"]["metric"]) >= {
+        "matmul_flops_float32", "matmul_flops_bfloat16", "copy_bytes", "launch_s",
+    }  # fmt: skip
 
 
 def test_a_program_that_is_not_here_is_a_gap_with_its_reason(results):
@@ -150,9 +152,10 @@ def test_what_may_not_be_quoted_says_why(arms, noise, drift, clocks, said):
             assert said in row["note"]
 
 
-def test_drift_is_the_larger_change_of_the_two_rates():
-    before = Calibration(100.0, 10.0, 1e-6)
-    assert before.drift(Calibration(101.0, 8.0, 1e-6)) == pytest.approx(0.2)
+def test_drift_is_the_largest_change_of_a_rate():
+    before = Calibration({"float32": 100.0, "bfloat16": 200.0}, 10.0, 1e-6)
+    assert before.drift(Calibration({"float32": 101.0, "bfloat16": 200.0}, 8.0, 1e-6)) == pytest.approx(0.2)
+    assert before.drift(Calibration({"float32": 101.0, "bfloat16": 260.0}, 10.0, 1e-6)) == pytest.approx(0.3)
 
 
 def test_every_study_of_arms_composes_and_its_arms_exist():
