@@ -176,6 +176,11 @@ class DecoderSpec:
         """Output frames per latent, the first latent excepted (it gives one frame)."""
         return int(2 ** sum(stage.upsample == "spatiotemporal" for stage in self.stages.values()))
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a frame needs latents behind its own; its stream then gives frames later."""
+        return "centred_replicate" in {self.time, *(stage.time for stage in self.stages.values())}
+
     def frames_out(self, latents: int) -> int:
         """Frames that `latents` latent frames decode to."""
         return self.temporal_scale * (latents - 1) + 1

@@ -65,7 +65,7 @@ def _pictures(results: analysis.Results, summary: pd.DataFrame, x: str, y: str) 
                 yield study, redundancy_svg(results.of([run_id]))
             if run_id in with_stages:
                 yield study, stages_svg(results.of([run_id]))
-                yield f"{study}_roofline", roofline_svg(results.of([run_id]))
+                yield f"{study}_bounds", roofline_svg(results.of([run_id]))
         others = group[~group["run_id"].isin(with_curves | with_stages | with_arms)]
         columns = analysis.columns_of(results)
         if len(others) and pareto_points(others, x, y, columns).rows.empty:
