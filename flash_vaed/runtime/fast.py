@@ -49,9 +49,7 @@ class FastDecoder(Decoder):
         self.entry, self.stages, self.head = copied.entry, copied.stages, copied.head
         if options.cuda_graph and self.device.type != "cuda":
             raise ValueError(f"CUDA graphs need a CUDA device, and this decoder is on {self.device.type}")
-        rules = {decoder.spec.time, *(stage.time for stage in decoder.spec.stages.values())}
         self._order = torch.channels_last_3d if options.channels_last else torch.contiguous_format
-        self._looks_ahead = "centred_replicate" in rules  # only then the last step is another one
         self._steps: dict[object, FlatStep] = {}
 
     @property
@@ -72,7 +70,7 @@ class FastDecoder(Decoder):
                 return super().step(z_NCthw, state, last)
             if state.ended:
                 raise ValueError("this stream has ended; start a new one with init_state()")
-            step = self._step_for(z_NCthw, state, last and self._looks_ahead)
+            step = self._step_for(z_NCthw, state, last and self.spec.looks_ahead)  # else the last is as any other
             frames_NCTHW, memory = step(z_NCthw, state.memory)
         return frames_NCTHW, DecoderState(state.latents_seen + z_NCthw.shape[2], memory, last)
 
