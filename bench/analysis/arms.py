@@ -49,7 +49,7 @@ def render_text(results: Results) -> str:
 
 
 def _rows_of(run: dict, spec: dict, rows: pd.DataFrame) -> list[dict]:
-    frames, labels = spec["timing"]["frames"], _in_order(spec, rows)
+    frames, labels = spec["timing"]["frames"] * spec["timing"].get("batch", 1), _in_order(spec, rows)
     machine = rows[rows["arm"] == MACHINE].groupby("metric")["value"].median()
     base, found = _times(rows, labels[0]), []
     for label in labels:

@@ -28,7 +28,7 @@ def stages(results: Results) -> pd.DataFrame:
 def _of_run(results: Results) -> pd.DataFrame:
     run, rows = results.runs.iloc[0], results.measurements
     spec = json.loads(run["spec_json"])
-    frames = spec["timing"]["frames"]
+    frames = spec["timing"]["frames"] * spec["timing"].get("batch", 1)
     machine = rows[rows["arm"] == MACHINE].groupby("metric")["value"].median()
     keyed = rows[rows["stage"].notna()].groupby(["arm", "stage", "metric"], sort=False)["value"].median()
     table = keyed.unstack("metric").reset_index()

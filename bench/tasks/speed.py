@@ -190,7 +190,7 @@ def _need_rows(lineup: Lineup, entrant: Entrant) -> Iterator[Row]:
 def _energy_rows(lineup: Lineup, entrants: list[Entrant]) -> Iterator[Row]:
     """Joules per frame where the machine has a meter, else a gap that says so."""
     meter = find_meter(lineup.device.type)
-    frames = lineup.spec.timing.frames
+    frames = lineup.spec.timing.frames * lineup.spec.timing.batch
     if meter is None:
         note = "no energy counter here: neither NVML's, tegrastats, nor a readable RAPL"
         yield _row(lineup, MACHINE, "energy_per_frame_j", None, "J/frame", note=note)
