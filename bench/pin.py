@@ -46,7 +46,7 @@ def _check_arm(arm: Arm, timing: Timing) -> None:
     if arm.decoder in SPECS:
         known = SPECS[arm.decoder]
     elif arm.decoder == "bundled" or Path(arm.decoder).exists():
-        known = _teacher_facts(arm.decoder)[1] if arm.decoder == "bundled" else load_decoder(arm.decoder).spec
+        known = _spec_of(arm.decoder)
     else:
         hint = did_you_mean(arm.decoder, list(SPECS))
         raise ValueError(f"arm {arm.label}: {arm.decoder!r} is no file and no built-in spec; {hint}")
@@ -54,6 +54,12 @@ def _check_arm(arm: Arm, timing: Timing) -> None:
         known.latent_shape(timing.frames, timing.height, timing.width)
     except ValueError as error:
         raise ValueError(f"arm {arm.label}: {error}") from error
+
+
+@functools.lru_cache(maxsize=8)
+def _spec_of(path: str) -> DecoderSpec:
+    """The spec of an arm's checkpoint, or of the bundled decoder."""
+    return _teacher_facts(path)[1] if path == "bundled" else load_decoder(path).spec
 
 
 def _pinned(distill: Distill, channels: int) -> Distill:

@@ -58,6 +58,13 @@ def identify(path: str | Path) -> tuple[str, Decoder]:
     return "flash_vaed folder", _fill(decoder, weights, place)
 
 
+def decoder_from(weights: dict[str, Tensor], name: str) -> Decoder:
+    """A decoder in float32, frozen, from tensors in memory under the names of any layout; `name` appears in errors."""
+    with _naming(Path(name)):
+        layout = recognise(weights)
+    return _decoder_of(_Foreign(Path(name), layout, weights, {}))
+
+
 def save_teacher(teacher: Teacher, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
     """Write a teacher with a `PatchEncoder`: the decoder's two files, `encoder.json` and `encoder.safetensors`."""
     if not isinstance(teacher.encoder, PatchEncoder):

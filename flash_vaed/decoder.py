@@ -112,3 +112,10 @@ class Decoder(nn.Module):
             raise ValueError(
                 f"expected {self.latents.name} latents (N, {expected}, t, h, w), got {tuple(z_NCthw.shape)}"
             )
+
+
+def seeded_decoder(spec: DecoderSpec, seed: int) -> Decoder:
+    """A frozen decoder with random weights, the same for the same seed: noise at the real speed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Decoder(spec).eval().requires_grad_(False)

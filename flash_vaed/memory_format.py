@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}  # of weights for images, and for clips
+
 
 def is_channels_last(x_NCTHW: Tensor) -> bool:
     """Whether a clip lies channels last in memory, and by channels not as well."""
@@ -24,14 +26,17 @@ def order_of(x_NCTHW: Tensor) -> torch.memory_format:
 def put_channels_last(module: nn.Module) -> None:
     """Convolution weights of a module, of images and of clips, channels last in memory; values stay."""
     for parameter in module.parameters():
-        if parameter.ndim in (4, 5):
-            order = torch.channels_last if parameter.ndim == 4 else torch.channels_last_3d
-            parameter.data = parameter.data.contiguous(memory_format=order)
+        if parameter.ndim in _LAST:
+            parameter.data = parameter.data.contiguous(memory_format=_LAST[parameter.ndim])
 
 
 def weights_order(module: nn.Module) -> torch.memory_format:
     """The order that `put_channels_last` gave, or not, to a module's weights."""
-    last = any(parameter.ndim == 5 and is_channels_last(parameter) for parameter in module.parameters())
+    last = any(
+        weight.is_contiguous(memory_format=_LAST[weight.ndim]) and not weight.is_contiguous()
+        for weight in module.parameters()
+        if weight.ndim in _LAST
+    )
     return torch.channels_last_3d if last else torch.contiguous_format
 
 

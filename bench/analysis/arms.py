@@ -28,12 +28,25 @@ COLUMNS = (
 def compare(results: Results) -> pd.DataFrame:
     """One row per run and arm, in the order of the specification; no rows where no run has arms."""
     found = []
-    for run in results.runs.to_dict("records"):
-        spec = json.loads(run["spec_json"])
-        if run["status"] == "ok" and spec.get("task") == "speed":
-            rows = results.measurements[results.measurements["run_id"] == run["run_id"]]
-            found += _rows_of(run, spec, rows)
+    for run in results.of(run_ids(results)).runs.to_dict("records"):
+        rows = results.measurements[results.measurements["run_id"] == run["run_id"]]
+        found += _rows_of(run, json.loads(run["spec_json"]), rows)
     return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def run_ids(results: Results) -> set[str]:
+    """The finished runs that compare arms."""
+    runs = results.runs[results.runs["status"] == "ok"]
+    return {
+        run_id
+        for run_id, spec in zip(runs["run_id"], runs["spec_json"], strict=True)
+        if json.loads(spec).get("task") == "speed"
+    }
+
+
+def frames_timed(spec: dict) -> int:
+    """Frames of one decode, of all clips that are decoded at once."""
+    return int(spec["timing"]["frames"] * spec["timing"].get("batch", 1))
 
 
 def ratio(results: Results, run_id: str, numerator: str, denominator: str) -> Interval:
@@ -49,7 +62,7 @@ def render_text(results: Results) -> str:
 
 
 def _rows_of(run: dict, spec: dict, rows: pd.DataFrame) -> list[dict]:
-    frames, labels = spec["timing"]["frames"] * spec["timing"].get("batch", 1), _in_order(spec, rows)
+    frames, labels = frames_timed(spec), _in_order(spec, rows)
     machine = rows[rows["arm"] == MACHINE].groupby("metric")["value"].median()
     base, found = _times(rows, labels[0]), []
     for label in labels:

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 
 from bench.analysis import units
-from bench.analysis.arms import MACHINE, matmul_rate
+from bench.analysis.arms import MACHINE, frames_timed, matmul_rate
 from bench.analysis.results import Results
 
 COLUMNS = [
@@ -20,24 +20,23 @@ def stages(results: Results) -> pd.DataFrame:
     """Median seconds per clip of every stage and of its convolutions, its share of the arm's time, its arithmetic
     (FLOP) and least traffic (bytes) per clip, the machine's rates, and the share of the bound that they leave.
     """
-    timed = results.measurements[results.measurements["metric"] == "stage_time_s"]["run_id"].unique()
-    parts = [_of_run(results.of([run_id])) for run_id in timed]
+    parts = [_of_run(results.of([run_id])) for run_id in run_ids(results)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+
+
+def run_ids(results: Results) -> list[str]:
+    """The runs whose stages were timed."""
+    return list(results.measurements[results.measurements["metric"] == "stage_time_s"]["run_id"].unique())
 
 
 def _of_run(results: Results) -> pd.DataFrame:
     run, rows = results.runs.iloc[0], results.measurements
     spec = json.loads(run["spec_json"])
-    frames = spec["timing"]["frames"] * spec["timing"].get("batch", 1)
+    frames = frames_timed(spec)
     machine = rows[rows["arm"] == MACHINE].groupby("metric")["value"].median()
     keyed = rows[rows["stage"].notna()].groupby(["arm", "stage", "metric"], sort=False)["value"].median()
-    table = keyed.unstack("metric").reset_index()
+    table = keyed.unstack("metric", sort=False).reset_index()  # arms and stages in the order of the rows
     table = table.rename(columns={"stage_time_s": "seconds", "convolution_time_s": "convolution_s"})
-    order = {
-        key: place
-        for place, key in enumerate(rows[["arm", "stage"]].drop_duplicates().itertuples(index=False, name=None))
-    }
-    table = table.iloc[sorted(table.index, key=lambda i: order[table["arm"][i], table["stage"][i]])]
     table["convolution_s"] = table[["convolution_s", "seconds"]].min(axis=1)  # of other passes than the whole
     table["share"] = table["seconds"] / table.groupby("arm")["seconds"].transform("sum")
     table["flops"] = 2 * frames * table["macs_per_frame"]

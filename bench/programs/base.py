@@ -16,8 +16,9 @@ from torch import Tensor
 
 from bench.spec import Arm
 from flash_vaed import Decoder, load_decoder, load_teacher
+from flash_vaed.checkpoint import decoder_from
+from flash_vaed.decoder import seeded_decoder
 from flash_vaed.families.zoo import SPECS
-from flash_vaed.layouts import LAYOUTS, recognise
 from flash_vaed.registry import Registry
 
 PROGRAMS: Registry[type[Program]] = Registry("program", __package__)
@@ -66,12 +67,4 @@ def decoder_named(name: str, seed: int, beside: Iterable[Program]) -> Decoder:
     if name not in SPECS:
         return load_teacher(name).decoder if name == "bundled" else load_decoder(name)
     peer = next((program for program in beside if name in program.brings), None)
-    if peer is None:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            return Decoder(SPECS[name]).eval().requires_grad_(False)
-    theirs = peer.weights(name, seed)
-    spec, weights = LAYOUTS.get(recognise(theirs)).read(theirs, {})
-    decoder = Decoder(spec)
-    decoder.load_state_dict(weights, strict=True)
-    return decoder.eval().requires_grad_(False)
+    return seeded_decoder(SPECS[name], seed) if peer is None else decoder_from(peer.weights(name, seed), name)

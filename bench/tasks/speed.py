@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bench.analysis.arms import MACHINE
 from bench.analysis.bootstrap import SAMPLES_PER_BLOCK, ratio_of_medians
 from bench.calibration import Calibration, calibrate
 from bench.device import gpu_state
 from bench.energy import find_meter, joules_per_call
 from bench.memory import peak_increase_bytes
 from bench.metrics.psnr import Psnr
+from bench.placement import placed
 from bench.programs import Running, decoder_named
 from bench.records import measurement
 from bench.spec import Arm
@@ -32,7 +34,6 @@ from flash_vaed import Decoder
 
 HALF_WIDTH = {"cuda": 0.01, "cpu": 0.05}  # of the interval of the ratio, relative; more is not quoted
 DRIFT = {"cuda": 0.02, "cpu": 0.1}  # of the calibration, from start to end
-MACHINE = "machine"  # the arm of rows about the device
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,9 @@ def speed(lineup: Lineup) -> Iterator[Row]:
         entrants.append(entrant)
         yield _row(lineup, entrant.arm.label, "cold_start_s", cold_s, "s")
     lineup.say("loss")
-    for entrant in entrants:
-        yield from loss_rows(lineup, entrant)
+    yield from loss_rows(lineup, entrants)
     device, dtypes = lineup.device, [e.arm.runtime.dtype for e in entrants]
-    before, clocks = calibrate(device, dtypes), gpu_state()
+    before = calibrate(device, dtypes)
     lineup.say("speed")
     samples = interleaved(
         {e.arm.label: e.decode for e in entrants}, timing_plan(lineup.spec.timing), stopwatch_for(device.type)
@@ -77,7 +77,7 @@ def speed(lineup: Lineup) -> Iterator[Row]:
     yield from _steady_rows(lineup, streaming)
     after = calibrate(device, dtypes)
     yield from machine_rows(lineup, before, after)
-    yield from verdict_rows(lineup, samples, before.drift(after), {**clocks, **gpu_state()})
+    yield from verdict_rows(lineup, samples, before.drift(after), gpu_state())
     lineup.say("memory")
     for entrant in entrants:
         yield from _need_rows(lineup, entrant)
@@ -111,15 +111,21 @@ def absent_rows(lineup: Lineup, metric: str, unit: str) -> Iterator[Row]:
         yield _row(lineup, arm.label, metric, None, unit, note=lineup.absent[arm.program])
 
 
-def loss_rows(lineup: Lineup, entrant: Entrant) -> Iterator[Row]:
-    """PSNR and largest difference of an arm's frames against the same weights run plainly in float32."""
-    frames = entrant.decode().float().clamp(-1, 1).cpu()
-    plain = entrant.plain.decode(entrant.z_NCthw.float().cpu(), expect=None)
-    if frames.shape != plain.shape:
-        raise ValueError(f"{entrant.arm.label} gives {tuple(frames.shape)}, not {tuple(plain.shape)} frames")
-    for frame, value in enumerate(Psnr()(plain[0], frames[0]).tolist()):
-        yield _row(lineup, entrant.arm.label, "psnr", value, "dB", higher=True, against="float32", frame=frame)
-    yield _row(lineup, entrant.arm.label, "max_abs", (frames - plain).abs().max().item(), "1", against="float32")
+def loss_rows(lineup: Lineup, entrants: Sequence[Entrant]) -> Iterator[Row]:
+    """PSNR and largest difference of every arm's frames against the same weights run plainly in float32."""
+    plains: dict[tuple[str, str], Tensor] = {}  # arms of one decoder and dtype get the same latents
+    for entrant in entrants:
+        arm = entrant.arm
+        key = arm.decoder, arm.runtime.dtype
+        if key not in plains:
+            plain = placed(entrant.plain, lineup.device, torch.float32)
+            plains[key] = plain.decode(entrant.z_NCthw.float(), expect=None).cpu()
+        frames, expected = entrant.decode().float().clamp(-1, 1).cpu(), plains[key]
+        if frames.shape != expected.shape:
+            raise ValueError(f"{arm.label} gives {tuple(frames.shape)}, not {tuple(expected.shape)} frames")
+        for frame, value in enumerate(Psnr()(expected[0], frames[0]).tolist()):
+            yield _row(lineup, arm.label, "psnr", value, "dB", higher=True, against="float32", frame=frame)
+        yield _row(lineup, arm.label, "max_abs", (frames - expected).abs().max().item(), "1", against="float32")
 
 
 def sample_rows(lineup: Lineup, metric: str, samples: list[Sample]) -> Iterator[Row]:

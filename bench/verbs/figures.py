@@ -57,8 +57,8 @@ def main(argv: list[str]) -> int:
 def _pictures(results: analysis.Results, summary: pd.DataFrame, x: str, y: str) -> Iterator[tuple[str, str]]:
     """Study and SVG text of every picture."""
     with_curves = set(analysis.redundancy.curves(results)["run_id"])
-    with_stages = set(analysis.stages.stages(results)["run_id"])
-    with_arms = set(analysis.arms.compare(results)["run_id"])
+    with_stages = set(analysis.stages.run_ids(results))
+    with_arms = analysis.arms.run_ids(results)
     for (study, _, _), group in summary.groupby(GROUP):
         for run_id in group["run_id"]:
             if run_id in with_curves:

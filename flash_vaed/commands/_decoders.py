@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-
 from flash_vaed.checkpoint import identify
-from flash_vaed.decoder import Decoder
+from flash_vaed.decoder import Decoder, seeded_decoder
 from flash_vaed.families.zoo import SPECS
 from flash_vaed.spec import DecoderSpec
 from flash_vaed.teacher import BUNDLED
@@ -45,6 +43,4 @@ def chosen(name: str, seed: int | None) -> Decoder:
         return found(name)[1]
     if spec is None:
         raise ValueError(f"--random-weights takes a built-in spec ({', '.join(SPECS)}), not {name}")
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return Decoder(spec).eval().requires_grad_(False)
+    return seeded_decoder(spec, seed)

@@ -116,12 +116,18 @@ class FrameAttention(nn.Module):
 
     def forward(self, x_NCTHW: Tensor, _stream: Stream) -> Tensor:
         N, C, T, H, W = x_NCTHW.shape
-        frames = self.norm(x_NCTHW).transpose(1, 2).reshape(N * T, C, H, W)
-        qkv = self.to_qkv(frames).reshape(N * T, 1, 3 * C, H * W).transpose(2, 3)
-        q, k, v = qkv.contiguous().chunk(3, dim=-1)
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = attend(self.norm(x_NCTHW), self.to_qkv)
         mixed = self.proj(mixed.squeeze(1).transpose(1, 2).reshape(N * T, C, H, W))
         return x_NCTHW + mixed.reshape(N, T, C, H, W).transpose(1, 2)
+
+
+def attend(x_NCTHW: Tensor, to_qkv: nn.Module) -> Tensor:
+    """Values of each frame mixed by attention among its pixels: (N * T, 1, H * W, C)."""
+    N, C, T, H, W = x_NCTHW.shape
+    frames = x_NCTHW.transpose(1, 2).reshape(N * T, C, H, W)
+    qkv = to_qkv(frames).reshape(N * T, 1, 3 * C, H * W).transpose(2, 3)
+    q, k, v = qkv.contiguous().chunk(3, dim=-1)
+    return F.scaled_dot_product_attention(q, k, v)
 
 
 class TimeConv(nn.Module):

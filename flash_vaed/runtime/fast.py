@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from flash_vaed.decoder import Decoder
-from flash_vaed.memory_format import ordered, put_channels_last
+from flash_vaed.memory_format import ordered, put_channels_last, weights_order
 from flash_vaed.runtime.compiled import CompiledStep
 from flash_vaed.runtime.cuda_graph import GraphedSteps
 from flash_vaed.runtime.options import RuntimeOptions
@@ -49,7 +49,7 @@ class FastDecoder(Decoder):
         self.entry, self.stages, self.head = copied.entry, copied.stages, copied.head
         if options.cuda_graph and self.device.type != "cuda":
             raise ValueError(f"CUDA graphs need a CUDA device, and this decoder is on {self.device.type}")
-        self._order = torch.channels_last_3d if options.channels_last else torch.contiguous_format
+        self._order = weights_order(copied)
         self._steps: dict[object, FlatStep] = {}
 
     @property
@@ -79,12 +79,9 @@ class FastDecoder(Decoder):
         shapes = tuple((slot, tuple(held.shape)) for slot, held in state.memory.items())
         key = (tuple(z_NCthw.shape), state.latents_seen == 0, last, shapes)
         if key not in self._steps:
-            step: FlatStep = self._plain(state, last)
-            if self.options.compile is not None:
-                step = CompiledStep(self, z_NCthw, state, last, self.options.compile)
-            if self.options.cuda_graph:
-                step = GraphedSteps(step, z_NCthw, state.memory)
-            self._steps[key] = step
+            mode = self.options.compile
+            step = self._plain(state, last) if mode is None else CompiledStep(self, z_NCthw, state, last, mode)
+            self._steps[key] = GraphedSteps(step, z_NCthw, state.memory) if self.options.cuda_graph else step
         return self._steps[key]
 
     def _plain(self, state: DecoderState, last: bool) -> FlatStep:

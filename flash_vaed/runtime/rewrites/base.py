@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+from torch import nn
+
 from flash_vaed.decoder import Decoder
 from flash_vaed.registry import Registry
 
@@ -13,6 +16,22 @@ Rewrite = Callable[[Decoder], int]
 REWRITES: Registry[Rewrite] = Registry("rewrite", __package__)
 
 ORDER = ("values", "composed", "subpixel")  # what composes an upsampler goes before what splits it
+
+
+def everywhere(replacement: Callable[[nn.Module], nn.Module | None]) -> Rewrite:
+    """The rewrite that puts `replacement(module)` in the place of every module for which that is one."""
+
+    @torch.no_grad()
+    def rewrite(decoder: Decoder) -> int:
+        places = 0
+        for parent in list(decoder.modules()):
+            for name, module in list(parent.named_children()):
+                if (new := replacement(module)) is not None:
+                    setattr(parent, name, new)
+                    places += 1
+        return places
+
+    return rewrite
 
 
 def in_order(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,11 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flash_vaed.decoder import Decoder
 from flash_vaed.families.wan import Upsampler
 from flash_vaed.operators import Hop
 from flash_vaed.operators.base import convolve
-from flash_vaed.runtime.rewrites.base import REWRITES
+from flash_vaed.runtime.rewrites.base import REWRITES, everywhere
 from flash_vaed.runtime.rewrites.subpixel import SubpixelConv, assemble, phase_kernels
 from flash_vaed.state import Stream
 
@@ -63,15 +62,11 @@ class ComposedUpsampler(nn.Module):
 
 
 @REWRITES.register("composed")
-def composed(decoder: Decoder) -> int:
+@everywhere
+def composed(module: nn.Module) -> nn.Module | None:
     """Every temporal upsampler of the Wan family for which it means less work than the sub-pixel rewrite."""
-    places = 0
-    for stage in decoder.stages.values():
-        upsampler = getattr(stage, "upsampler", None)
-        if isinstance(upsampler, Upsampler) and upsampler.time_conv is not None and _pays(upsampler):
-            stage.upsampler = ComposedUpsampler(upsampler)
-            places += 1
-    return places
+    fits = isinstance(module, Upsampler) and module.time_conv is not None and _pays(module)
+    return ComposedUpsampler(module) if fits else None  # type: ignore[arg-type]
 
 
 def _pays(upsampler: Upsampler) -> bool:

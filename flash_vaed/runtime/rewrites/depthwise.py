@@ -6,15 +6,13 @@ kernel wins has not been measured on a GPU yet: no preset has this rewrite.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from flash_vaed.decoder import Decoder
 from flash_vaed.operators import Hop
 from flash_vaed.operators.base import convolve
 from flash_vaed.operators.depthwise3d import Depthwise3d
 from flash_vaed.runtime.kernels import has_triton
-from flash_vaed.runtime.rewrites.base import REWRITES
+from flash_vaed.runtime.rewrites.base import REWRITES, everywhere
 from flash_vaed.state import Stream
 
 
@@ -47,13 +45,7 @@ class FusedDepthwise(nn.Module):
 
 
 @REWRITES.register("depthwise")
-@torch.no_grad()
-def depthwise(decoder: Decoder) -> int:
+@everywhere
+def depthwise(module: nn.Module) -> nn.Module | None:
     """Every separable 3x3x3 operator with one filter per channel."""
-    places = 0
-    for module in list(decoder.modules()):
-        for name, child in module.named_children():
-            if type(child) is Depthwise3d:
-                setattr(module, name, FusedDepthwise(child))
-                places += 1
-    return places
+    return FusedDepthwise(module) if type(module) is Depthwise3d else None

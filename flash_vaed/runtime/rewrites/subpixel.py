@@ -14,12 +14,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from flash_vaed.decoder import Decoder
 from flash_vaed.families import taehv, wan
 from flash_vaed.memory_format import deal_frames, is_channels_last
 from flash_vaed.operators import Hop
 from flash_vaed.operators.base import convolve
-from flash_vaed.runtime.rewrites.base import REWRITES
+from flash_vaed.runtime.rewrites.base import REWRITES, everywhere
 from flash_vaed.state import Stream
 
 # taps[phase][a] = which of the three taps along an axis fall on the small pixel i + phase - 1 + a
@@ -100,16 +99,9 @@ class TaehvUpsampler(nn.Module):
 
 
 @REWRITES.register("subpixel")
-def subpixel(decoder: Decoder) -> int:
+@everywhere
+def subpixel(module: nn.Module) -> nn.Module | None:
     """Every upsampler by nearest neighbour of the Wan and TAEHV families; LTX-Video shuffles pixels and has none."""
-    places = 0
-    for stage in decoder.stages.values():
-        upsampler = getattr(stage, "upsampler", None)
-        if isinstance(upsampler, wan.Upsampler):
-            stage.upsampler = WanUpsampler(upsampler)
-        elif isinstance(upsampler, taehv.Upsampler):
-            stage.upsampler = TaehvUpsampler(upsampler)
-        else:
-            continue
-        places += 1
-    return places
+    if isinstance(module, wan.Upsampler):
+        return WanUpsampler(module)
+    return TaehvUpsampler(module) if isinstance(module, taehv.Upsampler) else None

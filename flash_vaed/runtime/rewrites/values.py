@@ -6,12 +6,10 @@ Rows of the softmax sum to one, so biases fold as well.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flash_vaed.decoder import Decoder
-from flash_vaed.families.wan import FrameAttention
-from flash_vaed.runtime.rewrites.base import REWRITES
+from flash_vaed.families.wan import FrameAttention, attend
+from flash_vaed.runtime.rewrites.base import REWRITES, everywhere
 from flash_vaed.state import Stream
 
 
@@ -31,19 +29,12 @@ class ProjectedValues(nn.Module):
 
     def forward(self, x_NCTHW: Tensor, _stream: Stream) -> Tensor:
         N, C, T, H, W = x_NCTHW.shape
-        frames = self.norm(x_NCTHW).transpose(1, 2).reshape(N * T, C, H, W)
-        qkv = self.to_qkv(frames).reshape(N * T, 1, 3 * C, H * W).transpose(2, 3)
-        q, k, v = qkv.contiguous().chunk(3, dim=-1)
-        mixed = F.scaled_dot_product_attention(q, k, v).reshape(N, T, H, W, C)
+        mixed = attend(self.norm(x_NCTHW), self.to_qkv).reshape(N, T, H, W, C)
         return x_NCTHW + mixed.permute(0, 4, 1, 2, 3)
 
 
 @REWRITES.register("values")
-def values(decoder: Decoder) -> int:
+@everywhere
+def values(module: nn.Module) -> nn.Module | None:
     """Every attention of the Wan family."""
-    places = 0
-    for stage in decoder.stages.values():
-        if isinstance(attention := getattr(stage, "attention", None), FrameAttention):
-            stage.attention = ProjectedValues(attention)
-            places += 1
-    return places
+    return ProjectedValues(module) if isinstance(module, FrameAttention) else None
