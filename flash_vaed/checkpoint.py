@@ -7,7 +7,7 @@ is an error that lists it; no weight is ever left random in silence.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,11 +58,14 @@ def identify(path: str | Path) -> tuple[str, Decoder]:
     return "flash_vaed folder", _fill(decoder, weights, place)
 
 
-def decoder_from(weights: dict[str, Tensor], name: str) -> Decoder:
-    """A decoder in float32, frozen, from tensors in memory under the names of any layout; `name` appears in errors."""
+def decoder_from(weights: dict[str, Tensor], name: str, config: Mapping[str, Any] | None = None) -> Decoder:
+    """A decoder in float32, frozen, from tensors in memory under the names of any layout; `name` appears in errors.
+
+    config: what the weights do not tell, as the `config.json` beside them would.
+    """
     with _naming(Path(name)):
         layout = recognise(weights)
-    return _decoder_of(_Foreign(Path(name), layout, weights, {}))
+    return _decoder_of(_Foreign(Path(name), layout, weights, dict(config or {})))
 
 
 def save_teacher(teacher: Teacher, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:

@@ -36,11 +36,11 @@ def encoder_of(layout: str, weights: Mapping[str, Tensor], config: Mapping[str, 
                 part.load_state_dict(own, strict=True, assign=True)
             except RuntimeError as error:
                 raise ValueError(f"its {name} does not fit: {' '.join(str(error).split())[:300]}") from error
-    _keep_encoder(vae)
+    keep_encoder(vae)
     return DiffusersEncoder(vae).eval().requires_grad_(False)
 
 
-def _keep_encoder(vae: Any) -> None:
+def keep_encoder(vae: Any) -> None:
     """Take away what encoding does not use. The decoder is ours, from the same file; theirs was never allocated."""
     for name, _ in list(vae.named_children()):
         if name not in ("encoder", "quant_conv"):

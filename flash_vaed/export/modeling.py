@@ -92,7 +92,7 @@ class FlashVaed(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """Video (N, 3, T, H, W) in [-1, 1] to the posterior over raw latents, by the original VAE's encoder."""
         if self.encoder is None:
             raise ValueError("this VAE is a decoder only; export it with encoder_from=... to encode as well")
-        return self.encoder.encode(x.to(self.dtype), return_dict=return_dict)
+        return self.encoder.encode(x.to(next(self.encoder.parameters()).dtype), return_dict=return_dict)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Any:

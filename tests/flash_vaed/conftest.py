@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -35,3 +37,13 @@ def calibration_latents() -> list[torch.Tensor]:
 @pytest.fixture(scope="session")
 def statistics(teacher: Decoder, calibration_latents: list[torch.Tensor]) -> Statistics:
     return calibrate(teacher, calibration_latents)
+
+
+@pytest.fixture
+def modules_cache(tmp_path, monkeypatch) -> Path:
+    """Where diffusers keeps the code of the folders it loads: here, a folder of the test."""
+    pytest.importorskip("diffusers", reason="the extra `wan` is not installed")
+    monkeypatch.setattr("diffusers.utils.dynamic_modules_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    sys.modules.pop("diffusers_modules.local.modeling_flash_vaed", None)
+    return tmp_path / "modules"

@@ -14,48 +14,10 @@ from flash_vaed import Decoder, to_diffusers_folder
 from flash_vaed.families.wan import wan_spec
 from tests.flash_vaed.examples import random_decoder
 from tests.flash_vaed.export.specs import small_ltx
+from tests.flash_vaed.pipelines import generate, ltx_pipeline, wan_pipeline
 
 pytest.importorskip("diffusers", reason="the extra `wan` is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed, without which diffusers has no pipelines")
-
-EMBEDDINGS = torch.randn(1, 16, 32, generator=torch.Generator().manual_seed(1))
-ABSENT = {"text_encoder": None, "tokenizer": None}
-
-
-def wan_pipeline(vae: Any) -> Any:
-    from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
-
-    transformer = WanTransformer3DModel(
-        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=16, out_channels=16,
-        text_dim=32, freq_dim=256, ffn_dim=32, num_layers=2, cross_attn_norm=True,
-        qk_norm="rms_norm_across_heads", rope_max_seq_len=32,
-    )  # fmt: skip
-    scheduler = FlowMatchEulerDiscreteScheduler(shift=7.0)
-    return WanPipeline(vae=vae, transformer=transformer.eval(), transformer_2=None, scheduler=scheduler, **ABSENT)
-
-
-def ltx_pipeline(vae: Any) -> Any:
-    from diffusers import FlowMatchEulerDiscreteScheduler, LTXPipeline, LTXVideoTransformer3DModel
-
-    transformer = LTXVideoTransformer3DModel(
-        in_channels=8, out_channels=8, patch_size=1, patch_size_t=1, num_attention_heads=4, attention_head_dim=8,
-        cross_attention_dim=32, num_layers=1, caption_channels=32,
-    )  # fmt: skip
-    return LTXPipeline(vae=vae, transformer=transformer.eval(), scheduler=FlowMatchEulerDiscreteScheduler(), **ABSENT)
-
-
-def generate(pipe: Any, output: str) -> Tensor:
-    """Nine frames as (1, 9, 3, 32, 32) in [0, 1] ("pt"), or the pipeline's own latents ("latent")."""
-    pipe.set_progress_bar_config(disable=True)
-    masks = {}
-    if type(pipe).__name__ == "LTXPipeline":
-        masks = {f"{sign}prompt_attention_mask": torch.ones(1, 16) for sign in ("", "negative_")}
-    return pipe(
-        prompt_embeds=EMBEDDINGS, negative_prompt_embeds=-EMBEDDINGS, num_inference_steps=2, guidance_scale=3.0,
-        height=32, width=32, num_frames=9, max_sequence_length=16, output_type=output,
-        generator=torch.Generator().manual_seed(0), **masks,
-    ).frames  # fmt: skip
-
 
 def latents_of(pipe: Any, decoder: Decoder) -> Tensor:
     """The raw latents behind `generate(pipe, "latent")`."""
