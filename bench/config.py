@@ -23,10 +23,24 @@ from bench import schema
 from bench.arguments import parse_overrides
 from bench.data import ClipProtocol
 from bench.data.clips import SOURCES
+from bench.hosts import HOSTS
 from bench.metrics import METRICS
 from bench.paths import ROOT
 from bench.programs import PROGRAMS
-from bench.spec import Arm, Data, Distill, PhaseChoice, Prune, RunSpec, Runtime, StageChange, TeacherRef, Timing
+from bench.spec import (
+    Arm,
+    Data,
+    Distill,
+    HostChoice,
+    PhaseChoice,
+    Prompts,
+    Prune,
+    RunSpec,
+    Runtime,
+    StageChange,
+    TeacherRef,
+    Timing,
+)
 from bench.tasks import ARM_TASKS, TASKS
 from bench.tasks.profile import timing_plan
 from bench.words import did_you_mean
@@ -122,6 +136,8 @@ def to_run_spec(config: schema.Config) -> RunSpec:
         runtime=_runtime(config.runtime),
         seed=config.seed,
         arms=_arms(config.arms, config.baseline),
+        host=_host(config.host) if config.task.name == "generate" else None,
+        prompts=_prompts(config.prompts) if config.task.name == "generate" else None,
     )  # fmt: skip
     _check(spec)
     return spec
@@ -135,6 +151,23 @@ def _arms(arms: Mapping[str, schema.ArmConf], baseline: str) -> tuple[Arm, ...]:
         PROGRAMS.get(arm.program)
     found = [Arm(label, arm.decoder, arm.program, _runtime(arm.runtime)) for label, arm in arms.items()]
     return tuple(sorted(found, key=lambda arm: bool(baseline) and arm.label != baseline))
+
+
+def _host(conf: schema.HostConf) -> HostChoice:
+    HOSTS.get(conf.name)
+    numbers = {name: getattr(conf, name) for name in ("frames", "height", "width", "steps", "fps")}
+    for name, value in numbers.items():
+        if value < 1:
+            raise ValueError(f"host.{name} is a positive number, not {value}")
+    return HostChoice(conf.name, conf.model, guidance=conf.guidance, **numbers)
+
+
+def _prompts(conf: schema.PromptsConf) -> Prompts:
+    if bool(conf.texts) == bool(conf.file):
+        raise ValueError("prompts come from prompts.texts or from prompts.file, one of the two; prompts.texts=[] empties it")
+    if conf.videos < 1 or (conf.count is not None and conf.count < 1):
+        raise ValueError(f"prompts.count and prompts.videos are positive numbers, not {conf.count} and {conf.videos}")
+    return Prompts(tuple(conf.texts), conf.file, conf.count, conf.videos)
 
 
 def _runtime(conf: schema.RuntimeConf) -> Runtime:
@@ -218,7 +251,9 @@ def _check(spec: RunSpec) -> None:
     if (spec.task in ARM_TASKS) != bool(spec.arms):
         known = ", ".join(ARM_TASKS)
         raise ValueError(f"arms are compared by the tasks {known} and by no other, not with task={spec.task}")
-    if not spec.metrics and spec.task not in ("profile", *ARM_TASKS):
+    if spec.task == "generate" and [arm.label for arm in spec.arms if arm.program != "ours"]:
+        raise ValueError("task=generate puts decoders into a host; its arms have no program of their own")
+    if not spec.metrics and (spec.task == "generate" or spec.task not in ("profile", *ARM_TASKS)):
         raise ValueError("metrics.names is empty; name at least one metric or use task=profile")
 
 

@@ -153,9 +153,36 @@ class RuntimeConf:
 
 @dataclass
 class ArmConf:
-    decoder: str = MISSING  # a built-in spec with random weights (flash_vaed/families/zoo.py), or a checkpoint
+    # a built-in spec with random weights (flash_vaed/families/zoo.py), or a checkpoint; student: the one this config
+    # makes; of task=generate also own: as the host comes, and copy: the same decoder as one of ours
+    decoder: str = MISSING
     program: str = "ours"  # or a peer's: bench/programs
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
+
+
+@dataclass
+class HostConf:
+    name: str = MISSING  # bench/hosts
+    model: str | None = None  # a folder, a name in the Hugging Face cache, or a checkpoint, as the host takes it
+    frames: int = 17
+    height: int = 128  # pixels
+    width: int = 128
+    steps: int = 4  # of denoising
+    guidance: float = 1.0
+    fps: int = 16  # of the files that are written
+
+
+@dataclass
+class PromptsConf:
+    texts: list[str] = field(default_factory=list)
+    file: str | None = None  # instead of texts: one prompt a line, or a plan of `vbench2 plan`
+    count: int | None = None  # prompts from the front; null takes all
+    videos: int = 1  # per prompt, each with a seed of its own; a plan has its own numbers
+
+
+@dataclass
+class SelfForcingConf:
+    root: str | None = None  # a checkout of guandeh17/Self-Forcing with its weights
 
 
 @dataclass
@@ -173,6 +200,7 @@ class PathsConf:
     curves: str | None = ".cache/curves"  # training curves for TensorBoard; null writes none
     flash_vaed_release: str | None = None  # a checkout of the released Flash-VAED program, for arms that run it
     decoders: str = "decoders"  # what task=distill leaves
+    videos: str = "videos"  # what task=generate leaves
 
 
 @dataclass
@@ -207,6 +235,9 @@ class Config:
     task: TaskConf = field(default_factory=TaskConf)
     arms: dict[str, ArmConf] = field(default_factory=dict)  # for tasks that compare decoders by name
     baseline: str = ""  # the arm that the others are measured against; the first one, if empty
+    host: HostConf = field(default_factory=HostConf)  # of task=generate
+    prompts: PromptsConf = field(default_factory=PromptsConf)
+    self_forcing: SelfForcingConf = field(default_factory=SelfForcingConf)
     seed: int = 0
     label: str | None = None
     again: bool = False  # repeat a run that is stored already

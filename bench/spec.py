@@ -131,6 +131,36 @@ class Arm:
     decoder: str
     program: str
     runtime: Runtime
+    fingerprint: str = ""  # of its weights, where `decoder` is a checkpoint
+
+
+@dataclass(frozen=True)
+class HostChoice:
+    """The program that generates (`bench/hosts`), its model, and the video it is asked for; fps: of the files."""
+
+    name: str
+    model: str | None
+    frames: int
+    height: int
+    width: int
+    steps: int
+    guidance: float
+    fps: int
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What is to be shown: `texts`, or the lines of a file, or a plan of VBench-2.0.
+
+    count: from the front. videos: per prompt, each with a seed of its own; a plan has its own numbers. `file` is left
+    out of the hash: `fingerprint` says what it holds.
+    """
+
+    texts: tuple[str, ...]
+    file: str | None
+    count: int | None
+    videos: int
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,7 +168,8 @@ class RunSpec:
     """One run. `study` is part of it: a study measures its control itself, at the time and place of what it compares.
 
     metrics: (name, version) pairs. Training and calibration are shared between studies through the cache. arms: the
-    decoders that a task of arms compares; the first is what the others are measured against.
+    decoders that a task of arms compares; the first is what the others are measured against. host, prompts: what
+    task=generate generates with and from.
     """
 
     study: str
@@ -154,6 +185,8 @@ class RunSpec:
     runtime: Runtime
     seed: int
     arms: tuple[Arm, ...] = ()
+    host: HostChoice | None = None
+    prompts: Prompts | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready: `plan` is {stage: {operator, prune, channels}}, `metrics` {name: version}.
@@ -165,6 +198,14 @@ class RunSpec:
         document = dataclasses.asdict(self)
         for part in (document["timing"], document["runtime"], *(arm["runtime"] for arm in document["arms"])):
             _drop_defaults(part)
+        for arm in document["arms"]:
+            if not arm["fingerprint"]:
+                del arm["fingerprint"]
+        for name in ("host", "prompts"):
+            if document[name] is None:
+                del document[name]
+        if self.prompts is not None:
+            document["prompts"]["texts"] = list(self.prompts.texts)
         if arms := document.pop("arms"):
             document["baseline"] = arms[0]["label"]
             document["arms"] = {arm.pop("label"): arm for arm in arms}
@@ -188,6 +229,11 @@ class RunSpec:
         """16 hex digits over every field but the two that say where something lies."""
         document = self.to_json()
         del document["data"]["root"], document["distill"]["latents"]
+        if self.prompts is not None:
+            del document["prompts"]["file"]
+        for arm in document.get("arms", {}).values():
+            if "fingerprint" in arm:  # it says what the path only finds
+                del arm["decoder"]
         return _digest(document)
 
     def run_id(self, device_id: str) -> str:
@@ -202,7 +248,8 @@ class RunSpec:
         document = self.to_json()
         data = {k: v for k, v in document["data"].items() if k not in ("root", "train", "train_fingerprint")}
         timed = {k: document["timing"][k] for k in ("frames", "height", "width")}
-        kept = {name: document[name] for name in ("version", "metrics")}
+        kept = {name: document[name] for name in ("version", "metrics", "host", "prompts") if name in document}
+        kept.get("prompts", {}).pop("file", None)
         return _digest({**kept, "data": data, "timing": timed, "teacher": self.teacher.fingerprint})[:12]
 
 

@@ -23,13 +23,14 @@ from flash_vaed.state import DecoderState
 PARTS = ("vae", "decoder")
 
 
-def install(pipe: Any, decoder: Decoder, part: str = "vae") -> None:
+def install(pipe: Any, decoder: Decoder, part: str = "vae", chunk: int | None = 1) -> None:
     """Let `pipe` decode with `decoder`.
 
     part: "vae" puts a VAE around the decoder in the VAE's place, to be saved with the pipeline and read back. "decoder"
-    exchanges the decoder inside diffusers' own VAE, whose tiling and slicing then go on working. The decoder's dtype may
-    differ from the pipeline's. Another latent space or device, and a pipeline with offloading hooks or with a decoder
-    installed already, are a `ValueError`.
+    exchanges the decoder inside diffusers' own VAE, whose tiling and slicing then go on working, and which decodes
+    latent by latent. chunk: latents that a VAE of ours decodes at a time (None: all; always so where it looks ahead).
+    The decoder's dtype may differ from the pipeline's. Another latent space or device, and a pipeline with offloading
+    hooks or with a decoder installed already, are a `ValueError`.
     """
     if part not in PARTS:
         raise ValueError(f"part is one of {', '.join(PARTS)}, not {part!r}")
@@ -43,7 +44,9 @@ def install(pipe: Any, decoder: Decoder, part: str = "vae") -> None:
     check_fit(latents_of(vae), decoder.spec)
     check_device(decoder, _device(vae), type(pipe).__name__)
     if part == "vae":
-        pipe.register_modules(vae=_vae_around(vae, decoder))
+        ours = _vae_around(vae, decoder)
+        ours.chunk = None if decoder.spec.looks_ahead else chunk
+        pipe.register_modules(vae=ours)
     else:
         _exchange_decoder(vae, decoder)
 
@@ -62,9 +65,11 @@ def uninstall(pipe: Any) -> None:
             vae.post_quant_conv = mix.to(_device(part))
 
 
-def installed(pipe: Any, decoder: Decoder, part: str = "vae") -> AbstractContextManager[Any]:
+def installed(
+    pipe: Any, decoder: Decoder, part: str = "vae", chunk: int | None = 1
+) -> AbstractContextManager[Any]:
     """`install` for a `with` block."""
-    return while_installed(install, uninstall, pipe, decoder, part=part)
+    return while_installed(install, uninstall, pipe, decoder, part=part, chunk=chunk)
 
 
 def decoder_of(vae: Any) -> Decoder:

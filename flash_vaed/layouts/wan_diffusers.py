@@ -32,4 +32,9 @@ class WanDiffusers(Layout):
     def read(weights: Weights, config: Mapping[str, Any]) -> tuple[DecoderSpec, dict[str, Tensor]]:
         kept = {key: value for key, value in weights.items() if not key.startswith(("encoder.", "quant_conv."))}
         residual = has(weights, "decoder.up_blocks.0.upsampler.")  # of Wan 2.1: upsamplers.0.
-        return wan_decoder({replaced(key, _NAMES): value for key, value in kept.items()}, config, residual)
+        return wan_decoder({own_name(key): value for key, value in kept.items()}, config, residual)
+
+
+def own_name(key: str) -> str:
+    """Under which name this project has a parameter of diffusers' VAE."""
+    return replaced(key, _NAMES)
