@@ -70,8 +70,8 @@ class Checkout:
 def read_checkout(root: str | Path) -> Checkout:
     """The checkout at `root`, the folder that holds `evaluate.py`.
 
-    Another commit than the tested one, changed files and other prompt counts are `warnings`. `ValueError`, one line, for
-    a folder that is no checkout, lacks a part (as the package on PyPI does) or whose JSON is not VBench-2.0's.
+    Another commit than the tested one, changed files and other prompt counts are `warnings`. `ValueError`, one line,
+    for a folder that is no checkout, lacks a part (as the package on PyPI does) or whose JSON is not VBench-2.0's.
     """
     root = Path(root).expanduser().resolve()
     if (root / "VBench-2.0" / "evaluate.py").is_file():

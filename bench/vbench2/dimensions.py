@@ -21,8 +21,8 @@ class Dimension:
 
     prompts: in the official list. samples: videos per prompt. invalid: whether its code gives -1 to a video that cannot
     be judged and leaves it out of the mean. per_prompt: one value per prompt, of all its videos, and not per video.
-    weights: names of `bench.vbench2.weights`. packages: importable names beside those of `COMMON_PACKAGES`. memory: what
-    it is known to need. sensitive: whether another decoder of the same latents can plausibly move it.
+    weights: names of `bench.vbench2.weights`. packages: importable names beside those of `COMMON_PACKAGES`. memory:
+    what it is known to need. sensitive: whether another decoder of the same latents can plausibly move it.
     """
 
     key: str

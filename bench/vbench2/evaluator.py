@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -27,7 +28,7 @@ class Ended:
 def run_logged(command: list[str], folder: Path, log: Path, timeout_s: float) -> Ended:
     """Run `command` in `folder`, its output to `log`; after `timeout_s` seconds it and all it started are killed.
 
-    Nothing is left behind when this process ends, by whatever signal on Linux. Our own PYTHONPATH is not handed on.
+    On Linux the command also ends when this process does, by whatever signal. Our own PYTHONPATH is not handed on.
     """
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -57,10 +58,8 @@ def _follow_parent() -> None:
 
 
 def _end_group(process: subprocess.Popen) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # all of it has left
         os.killpg(process.pid, signal.SIGKILL)  # it leads a session of its own: its number is its group's
-    except (ProcessLookupError, PermissionError):
-        pass  # all of it has left
     process.wait()
 
 
@@ -79,10 +78,11 @@ def _tail(log: Path) -> str:
     return f"{known}; log: {' | '.join(lines[-TAIL_LINES:])[-TAIL_LETTERS:]}"
 
 
+MMCV = "set mmcv_maximum_version to 2.3.0 in the installed mmdet/__init__.py and mmyolo/__init__.py"
 _KNOWN = {
     "ZeroDivisionError": "VBench divides by the number of valid videos: every one was invalid",
     "No active exception to reraise": "VBench did not find a video that it wants",
-    "is used but incompatible": "mmcv 2.2.0: set mmcv_maximum_version to 2.3.0 in mmdet/__init__.py and mmyolo/__init__.py",
+    "is used but incompatible": MMCV,
     "cannot import name 'write_video'": "this torchvision has no write_video: VBench-2.0 wants torchvision 0.20.1",
     "out of memory": "out of memory",
     "OutOfMemoryError": "out of memory",

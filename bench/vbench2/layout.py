@@ -37,10 +37,10 @@ def lay_out(source: Path, folder: Path, names: Iterable[str]) -> None:
         _link(source / name, folder / name)
 
 
-def forget_other(folder: Path) -> None:
-    """Remove the layouts of earlier videos beside `folder`; they are links."""
-    for path in folder.parent.iterdir() if folder.parent.is_dir() else ():
-        if path != folder:
+def forget_other(folder: Path, arm: str) -> None:
+    """Remove the layouts of the arm's earlier videos beside `folder`; they are links."""
+    for path in folder.parent.glob(f"{arm}-*"):
+        if path != folder and len(path.name) == len(folder.name):
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -22,7 +22,7 @@ NAME_BYTES = 255  # of a file name, on all usual file systems
 
 @dataclass(frozen=True)
 class Entry:
-    """One video. text: what to generate from, the prompt itself or its extended form. The name is of the short prompt."""
+    """One video. text: what to generate from, the prompt or its extended form. The name is of the short prompt."""
 
     name: str
     prompt: str

@@ -21,8 +21,8 @@ def make_plan(
     """All videos of the official protocol, or a declared subset of it.
 
     prompts: "short" or whose extended texts to generate from. per_dimension: the first so many prompts of each
-    dimension. dimensions: these alone. A video has the same seed in every subset. `ValueError` for an unknown dimension,
-    for prompts that give equal names, and for seeds that collide.
+    dimension. dimensions: these alone. A video has the same seed in every subset. `ValueError` for an unknown
+    dimension, for prompts that give equal names, and for seeds that collide.
     """
     chosen = check_dimensions(dimensions) or tuple(DIMENSIONS)
     if per_dimension is not None and per_dimension < 1:
@@ -75,8 +75,11 @@ def budget(plan: Plan, mb_per_video: float | None = None, seconds_per_video: flo
         hours = "-" if seconds_per_video is None else f"{videos * seconds_per_video / 3600:.2f}"
         lines.append((name, str(row["prompts"]), str(videos), disk, hours))
     widths = [max(len(line[i]) for line in lines) for i in range(5)]
-    aligned = ["  ".join(cell.rjust(width) if i else cell.ljust(width)
-                         for i, (cell, width) in enumerate(zip(line, widths, strict=True))) for line in lines]  # fmt: skip
+    aligned = [
+        "  ".join(cell.rjust(width) if i else cell.ljust(width)
+                  for i, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        for line in lines
+    ]  # fmt: skip
     return "\n".join([*aligned, f"made once per dimension it would be {counts['videos_in_dimension_folders']} videos"])
 
 

@@ -1,4 +1,4 @@
-"""What VBench wrote, believed only when it is whole: `{"<Dimension>": [score, [{"video_path", "video_results"}, ...]]}`.
+"""What VBench wrote, believed when it is whole: `{"<Dimension>": [score, [{"video_path", "video_results"}, ...]]}`.
 
 The score is computed again from the values, by VBench's own rules, and must agree.
 """
@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 INVALID = -1.0  # VBench's mark for a video that cannot be judged
 DEPTH = 2  # folders below the given one in which a result is looked for
@@ -35,9 +35,9 @@ class Score:
 def read_score(folder: Path, dimension: str, expected: Collection[str], may_be_invalid: bool) -> Score | None:
     """The result of `dimension` in `folder` or up to two folders below; None where there is none.
 
-    expected: names of the videos that must have a value, and no others. `ValueError`, one line with the file's name, for
-    a damaged result, a number that is none or lies outside [0, 1], a score that is not the mean of its values, and two
-    results that differ.
+    expected: names of the videos that must have a value, and no others. `ValueError`, one line with the file's name,
+    for a damaged result, a number that is none or lies outside [0, 1], a score that is not the mean of its values, and
+    two results that differ.
     """
     found = [(path, _read(path, document[dimension], dimension, may_be_invalid))
              for path, document in _results(folder) if dimension in document]  # fmt: skip
@@ -49,7 +49,9 @@ def read_score(folder: Path, dimension: str, expected: Collection[str], may_be_i
             raise ValueError(f"two results for {dimension} differ: {path} and {other}; remove the wrong one")
     missing, extra = set(expected) - score.values.keys(), score.values.keys() - set(expected)
     if missing or extra:
-        what = f"{len(missing)} of {len(expected)} videos have no value" if missing else "it has values for other videos"
+        what = (
+            f"{len(missing)} of {len(expected)} videos have no value" if missing else "it has values for other videos"
+        )
         raise ValueError(f"{path}: not the plan's result: {what}, such as {sorted(missing or extra)[0]!r}")
     return score
 
@@ -70,8 +72,8 @@ def _results(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     patterns = ["/".join(["*"] * depth + ["*.json"]) for depth in range(DEPTH + 1)]
     for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
         try:
-            document = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda word: _not_a_number(word, path))
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             raise ValueError(f"{path} is not JSON, or not all of it") from None
         if isinstance(document, dict):
             yield path, document
@@ -105,7 +107,3 @@ def _number(path: Path, what: str, value: Any, least: float) -> float:
     if not inside and not value == least == INVALID:
         raise ValueError(f"{path}: {what} is {value!r}, outside [0, 1]")
     return float(value)
-
-
-def _not_a_number(word: str, path: Path) -> NoReturn:
-    raise ValueError(f"{path} holds {word}, not a number")

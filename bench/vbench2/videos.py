@@ -66,7 +66,7 @@ def _shape(path: Path) -> Shape | None:
     return _read_shape(path, stat.st_size, stat.st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _read_shape(path: Path, size: int, changed_ns: int) -> Shape | None:
     """Frames, height, width and rate as the header has them; None for what is no whole video."""
     try:
@@ -79,7 +79,7 @@ def _read_shape(path: Path, size: int, changed_ns: int) -> Shape | None:
         return None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _content(path: Path, size: int, changed_ns: int) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as stream:

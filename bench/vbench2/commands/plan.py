@@ -26,7 +26,9 @@ def main(argv: list[str]) -> int:
         "--prompts", default="wanx", choices=PROMPTS, help="texts to generate from (default: wanx, as for Wan 2.1)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the videos' seeds are made from it")
-    parser.add_argument("--per-dimension", type=int, metavar="N", help="a subset: the first N prompts of each dimension")
+    parser.add_argument(
+        "--per-dimension", type=int, metavar="N", help="a subset: the first N prompts of each dimension"
+    )
     parser.add_argument("--dimensions", default="", metavar="A,B", help="a subset: these dimensions")
     parser.add_argument("--seconds-per-video", type=float, metavar="S", help="for the hours in the table")
     parser.add_argument("--mb-per-video", type=float, metavar="MB", help="for the disk space in the table")
