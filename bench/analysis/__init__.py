@@ -4,7 +4,7 @@
 `figures` and `svg` show it. Statistics are computed here, on reading; the stored rows are raw. No torch, no Hydra.
 """
 
-from bench.analysis import arms, redundancy, stages, table
+from bench.analysis import arms, redundancy, stages, table, vbench2
 from bench.analysis.columns import Column, columns_of
 from bench.analysis.pareto import pareto_front
 from bench.analysis.results import Results, load
@@ -21,4 +21,5 @@ __all__ = [
     "stages",
     "summarise",
     "table",
+    "vbench2",
 ]

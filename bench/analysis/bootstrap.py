@@ -1,7 +1,8 @@
-"""How sure a speed-up is: an interval for the ratio of two medians.
+"""How sure a speed-up or a difference is: intervals for the ratio of two medians and for a mean of means.
 
-Samples of two interleaved arms share the machine's drift, so whole ABBA blocks are drawn, not single samples
-(percentile bootstrap; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+Samples of two interleaved arms share the machine's drift, so whole ABBA blocks are drawn, not single samples; videos of
+one prompt are alike, so whole prompts are (percentile bootstrap; Efron and Tibshirani, An Introduction to the
+Bootstrap, 1993, chapter 13).
 """
 
 from __future__ import annotations
@@ -42,6 +43,29 @@ def ratio_of_medians(
     drawn = np.random.default_rng(seed).integers(len(names), size=(RESAMPLES, len(names)))
     ratios = _medians(numerator, index, drawn) / _medians(denominator, index, drawn)
     low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high))
+
+
+def mean_of_means(values: np.ndarray, level: float = 0.95, seed: int = 0) -> Interval:
+    """The mean over columns of each column's mean, and its bootstrap interval; `values` has shape (clusters, columns).
+
+    A row is one cluster and is drawn as a whole; NaN marks what it does not have. NaN where a column is empty, bounds
+    NaN where a column has fewer than two numbers. Draws that leave a column empty are left out.
+    """
+    there = ~np.isnan(values)
+    counts = there.sum(axis=0)
+    if not values.size or not counts.all():
+        return Interval(math.nan, math.nan, math.nan)
+    known = np.where(there, values, 0.0)
+    value = float((known.sum(axis=0) / counts).mean())
+    if counts.min() < 2:
+        return Interval(value, math.nan, math.nan)
+    clusters = len(values)
+    times = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=RESAMPLES)
+    drawn = times @ there
+    full = (drawn > 0).all(axis=1)
+    means = ((times @ known)[full] / drawn[full]).mean(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high))
 
 

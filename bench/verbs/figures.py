@@ -4,7 +4,8 @@
   python -m bench figures --results DIR --out DIR --study NAME --x speedup --y psnr_teacher
 One file per study, kind of machine and protocol: only such runs share a picture. It shows speed against quality; a run
 of the redundancy task gets a picture of its own with the curves of every site, a run of the stages task two: where the
-time goes, and the roofline. A comparison of arms is a table: python -m bench report.
+time goes, and the roofline. Comparisons of arms and of VBench scores are tables: python -m
+bench report.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def _pictures(results: analysis.Results, summary: pd.DataFrame, x: str, y: str) 
     """Study and SVG text of every picture."""
     with_curves = set(analysis.redundancy.curves(results)["run_id"])
     with_stages = set(analysis.stages.run_ids(results))
-    with_arms = analysis.arms.run_ids(results)
+    with_tables = analysis.arms.run_ids(results) | analysis.vbench2.run_ids(results)
     for (study, _, _), group in summary.groupby(GROUP):
         for run_id in group["run_id"]:
             if run_id in with_curves:
@@ -66,7 +67,7 @@ def _pictures(results: analysis.Results, summary: pd.DataFrame, x: str, y: str) 
             if run_id in with_stages:
                 yield study, stages_svg(results.of([run_id]))
                 yield f"{study}_bounds", roofline_svg(results.of([run_id]))
-        others = group[~group["run_id"].isin(with_curves | with_stages | with_arms)]
+        others = group[~group["run_id"].isin(with_curves | with_stages | with_tables)]
         columns = analysis.columns_of(results)
         if len(others) and pareto_points(others, x, y, columns).rows.empty:
             print(f"left out: no run of study {study!r} has both {x} and {y}", file=sys.stderr)
