@@ -8,20 +8,32 @@ from bench.spec import RunSpec
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run, placed: what to measure, on which device with how many CPU threads, and where shared work is kept.
+class Places:
+    """Where things lie that do not decide what is measured.
 
-    processes: that share a training. snapshot_s: seconds between two states of a training that is under way. curves,
-    decoders: folders for TensorBoard and for decoders that are to be kept. flash_vaed_release: a peer's program.
+    cache: shared work. curves, decoders, videos: for TensorBoard, for decoders that are to be kept, for what is
+    generated. flash_vaed_release, self_forcing: checkouts of others' programs.
+    """
+
+    cache: str
+    curves: str | None = None
+    decoders: str = "decoders"
+    videos: str = "videos"
+    flash_vaed_release: str | None = None
+    self_forcing: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, placed: what to measure, on which device with how many CPU threads.
+
+    processes: that share a training. snapshot_s: seconds between two states of a training that is under way.
     """
 
     run_id: str
     spec: RunSpec
-    cache_folder: str
+    places: Places
     device: str
     threads: int
     processes: int = 1
     snapshot_s: float = 300.0
-    curves: str | None = None
-    decoders: str = "decoders"
-    flash_vaed_release: str | None = None

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from bench import analysis, schema
 from bench.config import compose, to_config, to_run_spec
+from bench.job import Places
 from bench.pin import pin
 from bench.progress import Display
 from bench.spec import RunSpec
@@ -79,7 +80,7 @@ def _request(verb: str, point: Point, config: schema.Config, spec: RunSpec, argv
         spec=spec,
         command=_command(verb, argv, [point.name] if point.name else []),
         results=str(Path(paths.results).expanduser()),
-        cache=str(Path(paths.cache).expanduser()),
+        places=_places(config),
         logs=str(Path(paths.logs).expanduser()),
         timeout_s=config.limits.timeout_s,
         device=config.device.kind,
@@ -87,9 +88,18 @@ def _request(verb: str, point: Point, config: schema.Config, spec: RunSpec, argv
         again=config.again,
         processes=config.device.processes,
         snapshot_s=60 * config.limits.snapshot_minutes,
+    )
+
+
+def _places(config: schema.Config) -> Places:
+    paths, root = config.paths, config.self_forcing.root
+    return Places(
+        cache=str(Path(paths.cache).expanduser()),
         curves=str(Path(paths.curves).expanduser()) if paths.curves else None,
         decoders=str(Path(paths.decoders).expanduser()),
+        videos=str(Path(paths.videos).expanduser().absolute()),  # a host may change the working directory
         flash_vaed_release=paths.flash_vaed_release,
+        self_forcing=root,
     )
 
 
@@ -109,13 +119,17 @@ def _print_table(done: Sequence[Done]) -> None:
     print()
     these = stored.of({d.run_id for d in done})
     print(
-        analysis.stages.render_text(these)
+        analysis.end_to_end.render_text(these)
+        or analysis.stages.render_text(these)
         or analysis.arms.render_text(these)
         or analysis.table.render_text(analysis.summarise(these))
     )
     for problem in stored.problems:
         print(f"left out: {problem}")
     print()
+    for of in done:
+        if of.request.spec.host is not None:
+            print(f"Videos of {of.request.label}, a folder an arm: {Path(of.request.places.videos) / of.run_id}")
     elsewhere = f"python -m streamlit run dashboard/app.py -- --results {shlex.quote(results)}"
     print(f"Results: {results}   Dashboard: {'make dashboard' if results == 'results' else elsewhere}")
 

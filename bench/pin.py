@@ -10,8 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.data import LatentDump, open_clips
+from bench.footage import weights_of
 from bench.prepare import plan_of
-from bench.spec import Arm, Distill, RunSpec, TeacherRef, Timing
+from bench.prompts import fingerprint_of, wanted_videos
+from bench.spec import Arm, Distill, Prompts, RunSpec, TeacherRef
+from bench.tasks.generate import MADE
 from bench.words import did_you_mean
 from flash_vaed import DecoderSpec, load_decoder, load_teacher
 from flash_vaed.families.zoo import SPECS
@@ -26,12 +29,13 @@ def pin(spec: RunSpec) -> RunSpec:
     """
     fingerprint, decoder = _teacher_facts(spec.teacher.path)
     student_spec(decoder, plan_of(spec))
-    for arm in spec.arms:
-        _check_arm(arm, spec.timing)
+    shape = _shape_of(spec)
     data = spec.data
     return replace(
         spec,
         teacher=TeacherRef(spec.teacher.path, fingerprint),
+        arms=tuple(_pinned_arm(arm, shape, MADE if spec.host else ()) for arm in spec.arms),
+        prompts=_pinned_prompts(spec),
         distill=_pinned(spec.distill, decoder.latents.channels) if spec.distill.phases else spec.distill,
         data=replace(
             data,
@@ -41,25 +45,48 @@ def pin(spec: RunSpec) -> RunSpec:
     )
 
 
-def _check_arm(arm: Arm, timing: Timing) -> None:
-    """Whether there is such a decoder and it can give clips of the timed shape."""
+def _shape_of(spec: RunSpec) -> tuple[int, int, int]:
+    """Frames, height and width of what the arms decode."""
+    of = spec.host or spec.timing
+    return of.frames, of.height, of.width
+
+
+def _pinned_arm(arm: Arm, shape: tuple[int, int, int], made: tuple[str, ...]) -> Arm:
+    """The arm with the fingerprint of its checkpoint, if it has one; there must be such a decoder for clips of `shape`.
+
+    made: names for decoders that the run makes itself.
+    """
+    if arm.decoder in made:
+        return arm
     if arm.decoder in SPECS:
-        known = SPECS[arm.decoder]
+        known, fingerprint = SPECS[arm.decoder], ""
     elif arm.decoder == "bundled" or Path(arm.decoder).exists():
-        known = _spec_of(arm.decoder)
+        known, fingerprint = _decoder_facts(arm.decoder)
     else:
-        hint = did_you_mean(arm.decoder, list(SPECS))
+        hint = did_you_mean(arm.decoder, [*made, *SPECS])
         raise ValueError(f"arm {arm.label}: {arm.decoder!r} is no file and no built-in spec; {hint}")
     try:
-        known.latent_shape(timing.frames, timing.height, timing.width)
+        known.latent_shape(*shape)
     except ValueError as error:
         raise ValueError(f"arm {arm.label}: {error}") from error
+    return replace(arm, fingerprint=fingerprint)
 
 
 @functools.lru_cache(maxsize=8)
-def _spec_of(path: str) -> DecoderSpec:
-    """The spec of an arm's checkpoint, or of the bundled decoder."""
-    return _teacher_facts(path)[1] if path == "bundled" else load_decoder(path).spec
+def _decoder_facts(path: str) -> tuple[DecoderSpec, str]:
+    """Spec and fingerprint of an arm's checkpoint. The bundled decoder is known by its name."""
+    if path == "bundled":
+        return _teacher_facts(path)[1], ""
+    decoder = load_decoder(path)
+    return decoder.spec, weights_of(decoder)
+
+
+def _pinned_prompts(spec: RunSpec) -> Prompts | None:
+    """The prompts with what their file holds; a prompt that gives no file name is said here."""
+    if spec.prompts is None:
+        return None
+    wanted_videos(spec.prompts, spec.seed)
+    return replace(spec.prompts, fingerprint=fingerprint_of(spec.prompts))
 
 
 def _pinned(distill: Distill, channels: int) -> Distill:

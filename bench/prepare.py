@@ -148,9 +148,9 @@ def _distilled(
         training = Training(
             spec, phase, Compressed(student, compressed.kept),
             History.of(before.document["losses"], before.document["watched"]),
-            job.device, job.threads, job.processes, job.cache_folder,
-            Path(job.cache_folder) / "snapshots" / f"{name}.pt", job.snapshot_s,
-            Path(job.curves) / job.run_id if job.curves else None,
+            job.device, job.threads, job.processes, job.places.cache,
+            Path(job.places.cache) / "snapshots" / f"{name}.pt", job.snapshot_s,
+            Path(job.places.curves) / job.run_id if job.places.curves else None,
         )  # fmt: skip
         say(f"training: {phase.name}")
         history = train(training, teacher, lambda note: notes.append(note) if note not in notes else None, show)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.spec import Prompts
+from bench.vbench2.dimensions import video_name
 from bench.vbench2.plan import read_plan
 
-NAME_LETTERS = 180  # of the prompt, in VBench-2.0's file names
 LONGEST_NAME = 250  # bytes that every file system takes
 
 
@@ -37,21 +37,21 @@ def wanted_videos(prompts: Prompts, seed: int) -> list[Wanted]:
         return [Wanted(entry.name, entry.text, entry.seed) for entry in entries if entry.prompt in set(kept)]
     texts = list(prompts.texts) if prompts.file is None else _lines(Path(prompts.file))
     texts = texts[: prompts.count]
-    names = [video_name(text, 0) for text in texts]
+    names = [checked_name(text, 0) for text in texts]
     for text, name in zip(texts, names, strict=True):
         if names.count(name) > 1:
-            raise ValueError(f"two prompts begin with the same {NAME_LETTERS} characters and share a file: {text[:60]!r}")
+            raise ValueError(f"two prompts begin alike, and share the file {name[:60]!r}")
     videos = prompts.videos
     return [
-        Wanted(video_name(text, index), text, seed * 1_000_000 + number * videos + index)
+        Wanted(checked_name(text, index), text, seed * 1_000_000 + number * videos + index)
         for number, text in enumerate(texts) for index in range(videos)
     ]  # fmt: skip
 
 
-def video_name(prompt: str, index: int) -> str:
+def checked_name(prompt: str, index: int) -> str:
     """The file of a prompt's video number `index`; a prompt that gives no file name is a `ValueError`."""
-    name = f"{prompt[:NAME_LETTERS]}-{index}.mp4"
-    if not prompt.strip() or any(letter in prompt[:NAME_LETTERS] for letter in "/\\\0\n\r") or name.startswith("."):
+    name = video_name(prompt, index)
+    if not prompt.strip() or any(letter in name for letter in "/\\\0\n\r") or name.startswith("."):
         raise ValueError(f"no file can be named by the prompt {prompt[:60]!r}; it is empty, hidden or holds / or \\")
     if len(name.encode()) > LONGEST_NAME:
         raise ValueError(f"the prompt {prompt[:30]!r} gives a file name of {len(name.encode())} bytes; shorten it")

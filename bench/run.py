@@ -6,9 +6,9 @@ row of a run that failed, as well. Here: settle the process, teacher, student, t
 
 from __future__ import annotations
 
+import functools
 import json
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from bench.isolate import Emit
 from bench.job import Job
 from bench.memory import settle_heap
 from bench.placement import optimized, options_of, placed
-from bench.prepare import calibration_latents, make_student, statistics_of
+from bench.prepare import Say, Show, calibration_latents, make_student, statistics_of
 from bench.programs import PROGRAMS
 from bench.records import measurement
 from bench.spec import RunSpec
-from bench.tasks import ARM_TASKS, TASKS, Lineup, Workbench
+from bench.tasks import ARM_TASKS, TASKS, Lineup, Making, Workbench
 from bench.tasks.base import Row
 from flash_vaed import Decoder, load_teacher, save_decoder
 from flash_vaed.distill import Progress
@@ -44,14 +44,14 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
               "values": progress.values})  # fmt: skip
 
     spec, device = job.spec, torch.device(job.device)
-    cache = Cache(job.cache_folder, warnings.append)
+    cache = Cache(job.places.cache, warnings.append)
 
     # 1. The same start for every run: threads, seeds, exact float32 arithmetic, where freed memory goes.
     _settle(job.threads, spec.seed)
     warnings += settle_heap(spec.runtime.keep_heap, device.type)
 
     if spec.arms:
-        return compare(job, device, say, warnings)
+        return compare(job, device, cache, say, show, warnings)
 
     # 2. The teacher, and the student made from it (from the cache where an earlier run has made it).
     say("teacher")
@@ -88,12 +88,28 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
     return {"rows": rows, "warnings": warnings}
 
 
-def compare(job: Job, device: torch.device, say: Callable[[str], None], warnings: list[str]) -> dict[str, Any]:
-    """A run whose decoders are named, not made: one program after the other is started, the task compares them."""
-    spec = job.spec
-    programs = {arm.program: PROGRAMS.get(arm.program)(job.flash_vaed_release) for arm in spec.arms}
+def compare(
+    job: Job, device: torch.device, cache: Cache, say: Say, show: Show, warnings: list[str]
+) -> dict[str, Any]:
+    """A run whose decoders are named: one program after the other is started, the task compares them.
+
+    What a name can also stand for, the teacher and the student of this config, is made when the task asks for it.
+    """
+    spec, places = job.spec, job.places
+    programs = {arm.program: PROGRAMS.get(arm.program)(places.flash_vaed_release) for arm in spec.arms}
     absent = {name: reason for name, program in programs.items() if (reason := program.unavailable()) is not None}
-    lineup = Lineup(job.run_id, spec, device, {n: p for n, p in programs.items() if n not in absent}, absent, say)
+    teacher = functools.lru_cache(lambda: load_teacher(spec.teacher.path))
+
+    def student() -> Decoder:
+        made = make_student(job, teacher(), cache, say, show)
+        warnings.extend([*made.warnings, *_fallback(spec)])
+        warnings.extend(f"calibration left out clip {name}: {why}" for name, why in made.skipped_clips.items())
+        return made.trained
+
+    lineup = Lineup(
+        job.run_id, spec, device, {n: p for n, p in programs.items() if n not in absent}, absent, say,
+        Making(lambda: teacher().decoder, student, cache, Path(places.videos), places.self_forcing),
+    )  # fmt: skip
     return {"rows": list(ARM_TASKS.get(spec.task)(lineup)), "warnings": warnings}
 
 
@@ -109,7 +125,7 @@ def _settle(threads: int, seed: int) -> None:
 
 def _kept(job: Job, student: Decoder) -> Path:
     """Write the student where it is to stay, beside what it came from; the folder."""
-    folder = Path(job.decoders) / f"{job.spec.plan_name}-{job.run_id}"
+    folder = Path(job.places.decoders) / f"{job.spec.plan_name}-{job.run_id}"
     save_decoder(student, folder)
     (folder / "run.json").write_text(json.dumps(job.spec.to_json(), indent=1) + "\n")
     return folder

@@ -18,7 +18,7 @@ from typing import Any
 from bench import isolate, records
 from bench.device import Device, detect, git_state, package_versions, warnings_for
 from bench.isolate import Message, Outcome
-from bench.job import Job
+from bench.job import Job, Places
 from bench.paths import ROOT
 from bench.records.read import is_finished
 from bench.spec import RunSpec
@@ -34,7 +34,7 @@ class RunRequest:
     spec: RunSpec
     command: str
     results: str
-    cache: str
+    places: Places
     logs: str
     timeout_s: float
     device: str
@@ -42,9 +42,6 @@ class RunRequest:
     again: bool
     processes: int = 1
     snapshot_s: float = 300.0
-    curves: str | None = None
-    decoders: str = "decoders"
-    flash_vaed_release: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,9 +90,8 @@ def perform(request: RunRequest, watch: Watch, target: Target = execute) -> Done
         return Done(request, run_id, STORED, None, 0.0, str(log_path))
     started = datetime.now(timezone.utc)
     job = Job(
-        run_id, request.spec, request.cache, device.kind, device.facts["threads"], request.processes,
-        request.snapshot_s, request.curves, request.decoders, request.flash_vaed_release,
-    )  # fmt: skip
+        run_id, request.spec, request.places, device.kind, device.facts["threads"], request.processes, request.snapshot_s
+    )
     outcome = isolate.call(
         target, job, log_path=log_path, timeout_s=request.timeout_s, on_message=functools.partial(watch, request)
     )

@@ -101,11 +101,18 @@ def stopwatch_for(device_kind: str) -> Stopwatch:
 
 
 def interleaved(
-    arms: Mapping[str, Callable[[], object]], plan: TimingPlan, watch: Stopwatch | None = None
-) -> list[Sample]:
-    """Time every arm in ABBA blocks (for n arms: 1 .. n, n .. 1); samples come in the order they were taken."""
+    arms: Mapping[str, Callable[[], object]], plan: TimingPlan, watch: Stopwatch | None = None,
+    prepare: Callable[[str], object] = lambda arm: None,
+) -> list[Sample]:  # fmt: skip
+    """Time every arm in ABBA blocks (for n arms: 1 .. n, n .. 1); samples come in the order they were taken.
+
+    prepare: called with the arm's name before each of its samples, and not timed.
+    """
     watch = watch or Stopwatch()
-    calls = {arm: _warm_up(fn, plan, watch) for arm, fn in arms.items()}
+    calls = {}
+    for arm, fn in arms.items():
+        prepare(arm)
+        calls[arm] = _warm_up(fn, plan, watch)
     order = [*arms, *reversed(list(arms))]
     taken = dict.fromkeys(arms, 0)
     samples: list[Sample] = []
@@ -114,6 +121,7 @@ def interleaved(
         if block >= plan.min_blocks and watch.clock() - start_s >= plan.max_seconds:
             break
         for arm in order:
+            prepare(arm)
             samples.append(Sample(arm, block, taken[arm], *watch.time(arms[arm], calls[arm])))
             taken[arm] += 1
     return samples

@@ -4,7 +4,7 @@
 `figures` and `svg` show it. Statistics are computed here, on reading; the stored rows are raw. No torch, no Hydra.
 """
 
-from bench.analysis import arms, redundancy, stages, table, vbench2
+from bench.analysis import arms, end_to_end, redundancy, stages, table, vbench2
 from bench.analysis.columns import Column, columns_of
 from bench.analysis.pareto import pareto_front
 from bench.analysis.results import Results, load
@@ -15,6 +15,7 @@ __all__ = [
     "Results",
     "arms",
     "columns_of",
+    "end_to_end",
     "load",
     "pareto_front",
     "redundancy",

@@ -34,9 +34,10 @@ class Setup:
 
 
 class Host(ABC):
-    """A running host. streams: it gives frames while it still generates."""
+    """A running host. streams: it gives frames while it still generates. from_teacher: it is built around the teacher."""
 
     streams: ClassVar[bool] = False
+    from_teacher: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

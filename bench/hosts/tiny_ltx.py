@@ -19,6 +19,8 @@ from flash_vaed.export.fields import spec_to_config
 
 @HOSTS.register("tiny_ltx")
 class TinyLtx(LtxHost):
+    from_teacher = True
+
     @classmethod
     def unavailable(cls, setup: Setup) -> str | None:
         return missing_packages()

@@ -18,6 +18,8 @@ from flash_vaed.layouts.wan_diffusers import own_name
 
 @HOSTS.register("tiny_wan")
 class TinyWan(WanHost):
+    from_teacher = True
+
     @classmethod
     def unavailable(cls, setup: Setup) -> str | None:
         return missing_packages()

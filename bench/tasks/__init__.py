@@ -3,6 +3,6 @@
 Most judge a student beside its teacher; a task of arms compares any number of decoders that are named.
 """
 
-from bench.tasks.base import ARM_TASKS, TASKS, ArmTask, Lineup, Task, Workbench
+from bench.tasks.base import ARM_TASKS, TASKS, ArmTask, Lineup, Making, Task, Workbench
 
-__all__ = ["ARM_TASKS", "TASKS", "ArmTask", "Lineup", "Task", "Workbench"]
+__all__ = ["ARM_TASKS", "TASKS", "ArmTask", "Lineup", "Making", "Task", "Workbench"]

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.cache import Cache
 from bench.evaluation import EvaluationSet
 from bench.programs import Program
 from bench.spec import RunSpec
@@ -55,6 +56,20 @@ class Workbench:
 
 
 @dataclass(frozen=True)
+class Making:
+    """How a task of arms gets at what is made, not named. teacher, student: of the run's config, when asked for.
+
+    videos: folder for what is generated. self_forcing_root: a checkout.
+    """
+
+    teacher: Callable[[], Decoder]
+    student: Callable[[], Decoder]
+    cache: Cache
+    videos: Path
+    self_forcing_root: str | None = None
+
+
+@dataclass(frozen=True)
 class Lineup:
     """What a task of arms needs. programs: those that can run here; absent: the others, with the reason."""
 
@@ -64,6 +79,7 @@ class Lineup:
     programs: Mapping[str, Program]
     absent: Mapping[str, str]
     say: Callable[[str], None]
+    making: Making
 
 
 Task = Callable[[Workbench], Iterator[Row]]

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     print((analysis.table.to_json if given.json else analysis.table.render_text)(summary, given.study))
     runs = results.runs
     shown = results.of(runs["run_id"] if given.study is None else runs["run_id"][runs["study"] == given.study])
-    for part in (analysis.redundancy, analysis.stages, analysis.arms, analysis.vbench2):
+    for part in (analysis.redundancy, analysis.stages, analysis.arms, analysis.end_to_end, analysis.vbench2):
         if not given.json and (text := part.render_text(shown)):
             print(f"\n{text}")
     return 0

@@ -2,6 +2,7 @@
 
   python -m bench vbench2 doctor --root VBench/VBench-2.0      what its evaluator lacks here, and how to get it
   python -m bench vbench2 plan --root VBench/VBench-2.0 --out plan.json
+  python -m bench vbench2 generate --plan plan.json host=wan arms.student.decoder=FOLDER
   python -m bench vbench2 run --root R --plan plan.json --videos VIDEOS --out OUT --python /path/to/vbench/python
   python -m bench vbench2 aggregate --plan plan.json --out OUT --control teacher
   python -m bench vbench2 quick --videos VIDEOS                VBench 1.0's temporal flickering, which needs no weights
@@ -15,7 +16,7 @@ import importlib
 from bench.arguments import parser_of
 from bench.words import did_you_mean
 
-COMMANDS = {name: f"bench.vbench2.commands.{name}" for name in ("doctor", "plan", "run", "aggregate", "quick")}
+COMMANDS = {name: f"bench.vbench2.commands.{name}" for name in ("doctor", "plan", "generate", "run", "aggregate", "quick")}
 
 
 def main(argv: list[str]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from bench.job import Places
 from bench.spec import Arm, Data, Distill, PhaseChoice, Prune, RunSpec, Runtime, StageChange, TeacherRef, Timing
 from bench.sweep import RunRequest
 
@@ -24,6 +25,6 @@ def request(folder: Path, seed: int = 0, timeout_s: float = 60.0, again: bool = 
     """A run that stores into `folder`; another seed is another run."""
     return RunRequest(
         label=f"seed {seed}", spec=replace(SPEC, seed=seed), command=f"python -m bench run seed={seed}",
-        results=str(folder / "results"), cache=str(folder / "cache"), logs=str(folder / "logs"),
+        results=str(folder / "results"), places=Places(str(folder / "cache")), logs=str(folder / "logs"),
         timeout_s=timeout_s, device="cpu", threads=None, again=again,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from bench.pin import pin
 from bench.prepare import make_student
 from bench.run import execute
 from bench.schema import Config
-from bench.sweep import Job
+from bench.job import Job, Places
 from flash_vaed import Decoder, Teacher, load_decoder, load_teacher, save_teacher
 from flash_vaed.distill import Progress
 from flash_vaed.families.wan import wan_spec
@@ -295,8 +295,8 @@ def test_training_goes_on_where_it_was_killed(place, arguments, monkeypatch):
     monkeypatch.chdir(place)
     settings = [*arguments, "distill=joint", "distill.steps=6", "prune.ratio=0.5", "task=distill"]
     spec = pin(to_run_spec(to_config(compose(settings), Config)))
-    whole = make_student(Job("whole", spec, str(place / "one"), "cpu", 1), *helpers(place / "one"))
-    interrupted = Job("killed", spec, str(place / "two"), "cpu", 1, snapshot_s=0.0)
+    whole = make_student(Job("whole", spec, Places(str(place / "one")), "cpu", 1), *helpers(place / "one"))
+    interrupted = Job("killed", spec, Places(str(place / "two")), "cpu", 1, snapshot_s=0.0)
     teacher, cache, say, _ = helpers(place / "two")
 
     def die(progress: Progress) -> None:
@@ -330,7 +330,7 @@ def test_curves_are_written_for_tensorboard(study, place):
 def test_a_teacher_that_changed_after_the_start_is_refused(place, arguments):
     unpinned = to_run_spec(to_config(compose(arguments), Config))
     with pytest.raises(ValueError, match="changed while"):
-        execute(Job("x", unpinned, str(place / ".cache"), "cpu", 1), lambda message: None)
+        execute(Job("x", unpinned, Places(str(place / ".cache")), "cpu", 1), lambda message: None)
 
 
 def test_a_failing_run_gives_code_1_and_the_command_that_repeats_it(place, arguments, monkeypatch, capsys):

@@ -13,7 +13,7 @@ from bench import analysis
 from bench.analysis.svg import roofline_svg, stages_svg
 from bench.calibration import Calibration
 from bench.config import compose, options, to_config, to_run_spec
-from bench.job import Job
+from bench.job import Job, Places
 from bench.pin import pin
 from bench.run import execute
 from bench.schema import Config
@@ -143,7 +143,7 @@ def test_what_may_not_be_quoted_says_why(arms, noise, drift, clocks, said):
         for i in range(8)
         for arm, seconds in (("a", 2.0), ("b", 1.0))
     ]
-    lineup = Lineup("run", SPEC, torch.device("cpu"), {}, {}, print)
+    lineup = Lineup("run", SPEC, torch.device("cpu"), {}, {}, print, None)
     for row in verdict_rows(lineup, samples, drift, clocks):
         if said is None:
             assert (row["value"], row["note"]) == (1.0, None)
@@ -179,4 +179,4 @@ def test_compiled_steps_have_no_stages(arms):
     compiled = (replace(arms[0], runtime=replace(PLAIN, compile="default")),)
     spec = replace(SPEC, task="stages", arms=compiled, timing=TIMING)
     with pytest.raises(ValueError, match="no stages"):
-        execute(Job("run", spec, "cache", "cpu", 1), lambda message: None)
+        execute(Job("run", spec, Places("cache"), "cpu", 1), lambda message: None)
