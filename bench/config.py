@@ -164,7 +164,9 @@ def _host(conf: schema.HostConf) -> HostChoice:
 
 def _prompts(conf: schema.PromptsConf) -> Prompts:
     if bool(conf.texts) == bool(conf.file):
-        raise ValueError("prompts come from prompts.texts or from prompts.file, one of the two; prompts.texts=[] empties it")
+        raise ValueError(
+            "prompts come from prompts.texts or from prompts.file, one of the two; prompts.texts=[] empties it"
+        )
     if conf.videos < 1 or (conf.count is not None and conf.count < 1):
         raise ValueError(f"prompts.count and prompts.videos are positive numbers, not {conf.count} and {conf.videos}")
     return Prompts(tuple(conf.texts), conf.file, conf.count, conf.videos)

@@ -98,9 +98,10 @@ class Footage:
                 if known[contender.arm.label] is None:
                     frames = first if contender is contenders[0] else self._decoded(contender, z_NCthw)
                     self.write(self.video(contender.arm, wanted), frames)
-                    known[contender.arm.label] = found = self._judged(first[0], frames[0])
+                    judged = self._judged(first[0], frames[0])
                     key = self._key(contender, contenders[0], wanted)
-                    self.cache.put("judged", key, Artefact({}, {"values": found}))
+                    self.cache.put("judged", key, Artefact({}, {"values": judged}))
+                    known[contender.arm.label] = judged
         for label, found in known.items():
             yield from self._rows(label, contenders[0].arm.label, wanted.name, found or {})
 

@@ -29,7 +29,7 @@ class Wanted:
 def wanted_videos(prompts: Prompts, seed: int) -> list[Wanted]:
     """All videos in their order. seed: of the run; a plan has its own.
 
-    An unreadable or empty file, a prompt that no file can be named by, and two prompts with one name are a `ValueError`.
+    An unreadable or empty file, a prompt that names no file, and two prompts with one name are a `ValueError`.
     """
     if prompts.file is not None and prompts.file.endswith(".json"):
         entries = read_plan(Path(prompts.file)).entries
@@ -38,9 +38,8 @@ def wanted_videos(prompts: Prompts, seed: int) -> list[Wanted]:
     texts = list(prompts.texts) if prompts.file is None else _lines(Path(prompts.file))
     texts = texts[: prompts.count]
     names = [checked_name(text, 0) for text in texts]
-    for text, name in zip(texts, names, strict=True):
-        if names.count(name) > 1:
-            raise ValueError(f"two prompts begin alike, and share the file {name[:60]!r}")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"two prompts begin alike, and share the file {twice[:60]!r}")
     videos = prompts.videos
     return [
         Wanted(checked_name(text, index), text, seed * 1_000_000 + number * videos + index)

@@ -88,9 +88,7 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
     return {"rows": rows, "warnings": warnings}
 
 
-def compare(
-    job: Job, device: torch.device, cache: Cache, say: Say, show: Show, warnings: list[str]
-) -> dict[str, Any]:
+def compare(job: Job, device: torch.device, cache: Cache, say: Say, show: Show, warnings: list[str]) -> dict[str, Any]:
     """A run whose decoders are named: one program after the other is started, the task compares them.
 
     What a name can also stand for, the teacher and the student of this config, is made when the task asks for it.

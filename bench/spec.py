@@ -248,7 +248,8 @@ class RunSpec:
         document = self.to_json()
         data = {k: v for k, v in document["data"].items() if k not in ("root", "train", "train_fingerprint")}
         timed = {k: document["timing"][k] for k in ("frames", "height", "width")}
-        kept = {name: document[name] for name in ("version", "metrics", "host", "prompts") if name in document}
+        names = ("version", "metrics", "host", "prompts")
+        kept: dict[str, Any] = {name: document[name] for name in names if name in document}
         kept.get("prompts", {}).pop("file", None)
         return _digest({**kept, "data": data, "timing": timed, "teacher": self.teacher.fingerprint})[:12]
 

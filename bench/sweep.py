@@ -90,7 +90,13 @@ def perform(request: RunRequest, watch: Watch, target: Target = execute) -> Done
         return Done(request, run_id, STORED, None, 0.0, str(log_path))
     started = datetime.now(timezone.utc)
     job = Job(
-        run_id, request.spec, request.places, device.kind, device.facts["threads"], request.processes, request.snapshot_s
+        run_id,
+        request.spec,
+        request.places,
+        device.kind,
+        device.facts["threads"],
+        request.processes,
+        request.snapshot_s,
     )
     outcome = isolate.call(
         target, job, log_path=log_path, timeout_s=request.timeout_s, on_message=functools.partial(watch, request)

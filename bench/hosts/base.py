@@ -34,7 +34,10 @@ class Setup:
 
 
 class Host(ABC):
-    """A running host. streams: it gives frames while it still generates. from_teacher: it is built around the teacher."""
+    """A running host.
+
+    streams: it gives frames while it still generates. from_teacher: it is built around the run's teacher.
+    """
 
     streams: ClassVar[bool] = False
     from_teacher: ClassVar[bool] = False

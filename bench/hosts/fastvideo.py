@@ -40,7 +40,9 @@ class FastVideo(Host):
     @classmethod
     def unavailable(cls, setup: Setup) -> str | None:
         if importlib.util.find_spec("fastvideo") is None:
-            return "fastvideo is not installed; get it with: pip install 'flash-vaed[fastvideo]', in an environment of its own"
+            return (
+                "fastvideo is not installed; get it in an environment of its own: pip install 'flash-vaed[fastvideo]'"
+            )
         if setup.device.type != "cuda":
             return "FastVideo needs a CUDA device"
         return missing_model(setup.choice.model)
@@ -67,9 +69,7 @@ class FastVideo(Host):
                 "width": choice.width, "num_inference_steps": choice.steps, "guidance_scale": choice.guidance,
                 "fps": choice.fps, "save_video": False, "return_frames": True,
             })  # fmt: skip
-            return ForwardBatch(
-                **shallow_asdict(told), eta=0.0, n_tokens=tokens, VSA_sparsity=settings.VSA_sparsity
-            )
+            return ForwardBatch(**shallow_asdict(told), eta=0.0, n_tokens=tokens, VSA_sparsity=settings.VSA_sparsity)
 
         return cls(pipe, settings, request, setup, Path(maybe_download_model(choice.model)) / "vae")
 

@@ -21,7 +21,7 @@ class Ltx(LtxHost):
         pipe = LTXPipeline.from_pretrained(setup.choice.model, torch_dtype=torch.bfloat16, local_files_only=True)
         if pipe.vae.config["timestep_conditioning"]:
             raise ValueError(
-                f"{setup.choice.model} has a decoder that is told the timestep (0.9.1 and later); the paired comparison "
-                "needs LTX-Video 0.9.0"
+                f"{setup.choice.model} has a decoder that is told the timestep (0.9.1 and later); the paired "
+                "comparison needs LTX-Video 0.9.0"
             )
         return cls(pipe, setup)

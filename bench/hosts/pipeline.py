@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -16,7 +16,12 @@ from flash_vaed.spec import LatentSpace
 
 
 class PipelineHost(Host):
-    """Around a pipeline that is loaded already. `pipe.vae` is taken as the decoder it comes with."""
+    """Around a pipeline that is loaded already. `pipe.vae` is taken as the decoder it comes with.
+
+    words: tokens of a prompt; a pipeline's call and its `encode_prompt` have different defaults.
+    """
+
+    words: ClassVar[int]
 
     def __init__(self, pipe: Any, setup: Setup) -> None:
         self.pipe, self.choice, self.device = pipe.to(setup.device), setup.choice, setup.device
@@ -55,7 +60,7 @@ class PipelineHost(Host):
         frames = self.pipe(
             **told, output_type=output_type, generator=torch.Generator().manual_seed(seed),
             height=choice.height, width=choice.width, num_frames=choice.frames,
-            num_inference_steps=choice.steps, guidance_scale=choice.guidance,
+            num_inference_steps=choice.steps, guidance_scale=choice.guidance, max_sequence_length=self.words,
         ).frames  # fmt: skip
         assert isinstance(frames, Tensor)
         return frames
@@ -68,10 +73,13 @@ class PipelineHost(Host):
 class WanHost(PipelineHost):
     """`WanPipeline`."""
 
+    words = 512
+
     def text(self, prompt: str) -> dict[str, Any]:
         embeddings, negative = self.pipe.encode_prompt(
-            prompt, do_classifier_free_guidance=self.choice.guidance > 1, device=self.device
-        )
+            prompt, do_classifier_free_guidance=self.choice.guidance > 1, device=self.device,
+            max_sequence_length=self.words,
+        )  # fmt: skip
         return {"prompt_embeds": embeddings, "negative_prompt_embeds": negative}
 
     def unpacked(self, latents: Tensor) -> Tensor:
@@ -81,11 +89,14 @@ class WanHost(PipelineHost):
 class LtxHost(PipelineHost):
     """`LTXPipeline`, whose latents travel as a list of tokens."""
 
+    words = 128
+
     def text(self, prompt: str) -> dict[str, Any]:
         names = ("prompt_embeds", "prompt_attention_mask", "negative_prompt_embeds", "negative_prompt_attention_mask")
         found = self.pipe.encode_prompt(
-            prompt, do_classifier_free_guidance=self.choice.guidance > 1, device=self.device
-        )
+            prompt, do_classifier_free_guidance=self.choice.guidance > 1, device=self.device,
+            max_sequence_length=self.words,
+        )  # fmt: skip
         return dict(zip(names, found, strict=True))
 
     def unpacked(self, latents: Tensor) -> Tensor:

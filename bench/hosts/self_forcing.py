@@ -128,7 +128,9 @@ class SelfForcing(Host):
         """Latents of a clip; a number that is no whole number of blocks is a `ValueError`."""
         latents = (self.setup.choice.frames - 1) // 4 + 1
         if latents % BLOCK:
-            raise ValueError(f"Self-Forcing generates blocks of {BLOCK} latents; host.frames={4 * latents - 3} is none, 81 is")
+            raise ValueError(
+                f"Self-Forcing generates blocks of {BLOCK} latents; host.frames={4 * latents - 3} is none, 81 is"
+            )
         return latents
 
     def _noise(self, seed: int, latents: int) -> Tensor:

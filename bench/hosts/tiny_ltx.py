@@ -7,6 +7,7 @@ is noise.
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 
@@ -37,7 +38,7 @@ class TinyLtx(LtxHost):
         vae.decoder = copy.deepcopy(teacher)
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            transformer = LTXVideoTransformer3DModel(
+            transformer: Any = LTXVideoTransformer3DModel(
                 in_channels=channels, out_channels=channels, patch_size=1, patch_size_t=1, num_attention_heads=4,
                 attention_head_dim=32, cross_attention_dim=128, num_layers=4, caption_channels=WIDTH,
             )  # fmt: skip

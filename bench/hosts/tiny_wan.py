@@ -1,4 +1,4 @@
-"""The real `WanPipeline` without a download: a tiny random transformer, and diffusers' own VAE with the teacher's weights.
+"""The real `WanPipeline` without a download: a tiny random transformer, diffusers' own VAE with the teacher's weights.
 
 Everything but the weights is what users run, so parts and their sum are real; what it shows is noise.
 """
@@ -32,7 +32,7 @@ class TinyWan(WanHost):
         channels = teacher.latents.channels
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            transformer = WanTransformer3DModel(
+            transformer: Any = WanTransformer3DModel(
                 patch_size=(1, 2, 2), num_attention_heads=4, attention_head_dim=32, in_channels=channels,
                 out_channels=channels, text_dim=WIDTH, freq_dim=64, ffn_dim=256, num_layers=4, cross_attn_norm=True,
                 qk_norm="rms_norm_across_heads", rope_max_seq_len=64,
@@ -66,8 +66,8 @@ def stock_vae(decoder: Decoder) -> Any:
     own, weights = dict(decoder.state_dict()), {}
     for key in theirs:
         name = own_name(key)
-        if name not in own:
-            raise ValueError(f"AutoencoderKLWan cannot hold a decoder without {name}; host=tiny_wan needs a Wan teacher")
+        if name not in own or own[name].numel() != theirs[key].numel():
+            raise ValueError(f"AutoencoderKLWan cannot hold this decoder's {name}; host=tiny_wan needs a Wan teacher")
         weights[key] = own.pop(name).reshape(theirs[key].shape)
     if own:
         raise ValueError(f"AutoencoderKLWan has no place for {min(own)}; host=tiny_wan needs a Wan teacher")

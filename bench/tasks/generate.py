@@ -117,7 +117,11 @@ def _samples(
             contender.takes_over(host)
             frames = host.decode(z_NCthw).float().cpu()
             whole = _whole(footage, video, path)
-            ways = {"decode": lambda: host.decode(z_NCthw), "write": _writing(footage, path, frames), "end_to_end": whole}
+            ways = {
+                "decode": lambda: host.decode(z_NCthw),
+                "write": _writing(footage, path, frames),
+                "end_to_end": whole,
+            }
             for part, call in ways.items():
                 calls[f"{part} {label}"] = call
                 taking[f"{part} {label}"] = contender

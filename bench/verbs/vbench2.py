@@ -16,7 +16,9 @@ import importlib
 from bench.arguments import parser_of
 from bench.words import did_you_mean
 
-COMMANDS = {name: f"bench.vbench2.commands.{name}" for name in ("doctor", "plan", "generate", "run", "aggregate", "quick")}
+COMMANDS = {
+    name: f"bench.vbench2.commands.{name}" for name in ("doctor", "plan", "generate", "run", "aggregate", "quick")
+}
 
 
 def main(argv: list[str]) -> int:

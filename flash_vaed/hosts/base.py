@@ -58,8 +58,8 @@ def check_fit(theirs: HostLatents, spec: DecoderSpec) -> None:
         off = max(abs(mean - ours.mean[channel]), abs(std - ours.std[channel]))
         if off > TOLERANCE * max(std, ours.std[channel]):
             raise ValueError(
-                f"{theirs.host} and the decoder's {ours.name} latents differ in their statistics: channel {channel} has "
-                f"mean {mean:.4g} and deviation {std:.4g} there, {ours.mean[channel]:.4g} and {ours.std[channel]:.4g} "
+                f"{theirs.host} and the decoder's {ours.name} latents differ in their statistics: channel {channel} "
+                f"has mean {mean:.4g} and deviation {std:.4g} there, {ours.mean[channel]:.4g} and {ours.std[channel]:.4g} "
                 "here; take a decoder of the host's latent space"
             )
 
@@ -69,7 +69,7 @@ def check_device(decoder: Decoder, device: torch.device, host: str) -> None:
     own = next(decoder.parameters()).device
     if own.type != device.type:
         raise ValueError(
-            f"the VAE of this {host} is on {device}, the decoder on {own}; move one of them: decoder.to({str(device)!r})"
+            f"the VAE of this {host} is on {device}, the decoder on {own}; move it: decoder.to({str(device)!r})"
         )
 
 

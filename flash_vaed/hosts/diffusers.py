@@ -65,9 +65,7 @@ def uninstall(pipe: Any) -> None:
             vae.post_quant_conv = mix.to(_device(part))
 
 
-def installed(
-    pipe: Any, decoder: Decoder, part: str = "vae", chunk: int | None = 1
-) -> AbstractContextManager[Any]:
+def installed(pipe: Any, decoder: Decoder, part: str = "vae", chunk: int | None = 1) -> AbstractContextManager[Any]:
     """`install` for a `with` block."""
     return while_installed(install, uninstall, pipe, decoder, part=part, chunk=chunk)
 
@@ -99,7 +97,9 @@ def _statistics(vae: Any, name: str) -> list[float]:
     value = vae.config.get(name)
     value = getattr(vae, name, None) if value is None else value
     if value is None:
-        raise ValueError(f"this {type(vae).__name__} does not tell its {name}; only Wan and LTX-Video VAEs are replaced")
+        raise ValueError(
+            f"this {type(vae).__name__} does not tell its {name}; only Wan and LTX-Video VAEs are replaced"
+        )
     return [float(v) for v in value]
 
 
@@ -107,7 +107,7 @@ def _vae_around(vae: Any, decoder: Decoder) -> Any:
     """A VAE of ours: the given decoder, and the encoder of `vae`, their modules shared and not copied."""
     from flash_vaed.export.modeling import FlashVaed
 
-    class Installed(Replacement, FlashVaed):
+    class Installed(Replacement, FlashVaed):  # type: ignore[misc]
         """An exported VAE that remembers what it replaced."""
 
         __module__ = FlashVaed.__module__  # a saved pipeline names the file that goes along with it
@@ -173,10 +173,12 @@ class WholeClip(Replacement, nn.Module):
 
 def _exchange_decoder(vae: Any, decoder: Decoder) -> None:
     """Ours in the place of `vae.decoder`. A Wan decoder of ours has the mixing before it (`post_quant_conv`) inside."""
-    from diffusers import AutoencoderKLLTXVideo, AutoencoderKLWan
+    import diffusers
 
+    wan: Any = diffusers.AutoencoderKLWan
+    ltx: Any = diffusers.AutoencoderKLLTXVideo
     ours: LatentByLatent | WholeClip
-    if isinstance(vae, AutoencoderKLWan):
+    if isinstance(vae, wan):
         if vae.config.get("patch_size") is not None:
             raise ValueError("Wan 2.2's VAE puts patches together behind its decoder; install with part='vae'")
         if decoder.spec.looks_ahead:
@@ -184,7 +186,7 @@ def _exchange_decoder(vae: Any, decoder: Decoder) -> None:
         ours = LatentByLatent(decoder)
         ours.replaces((vae.decoder, vae.post_quant_conv))
         vae.post_quant_conv = nn.Identity()
-    elif isinstance(vae, AutoencoderKLLTXVideo):
+    elif isinstance(vae, ltx):
         if vae.config["timestep_conditioning"]:
             raise ValueError("this VAE's decoder is told the timestep, for which noise is mixed in; use part='vae'")
         ours = WholeClip(decoder)

@@ -5,8 +5,8 @@
 3. `register(folder)` at the top level of the main script, which FastVideo's spawned workers run again; the model's
    `vae/config.json` then names the class.
 
-FastVideo's decoding stage hands over normalised latents (N, C, t, h, w) to a VAE that says `handles_latent_denorm`; ours
-does, and denormalises in float32, once. Frames are in [-1, 1].
+FastVideo's decoding stage hands over normalised latents (N, C, t, h, w) to a VAE that says `handles_latent_denorm`;
+ours does, and denormalises in float32, once. Frames are in [-1, 1].
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def installed(pipe: Any, decoder: Decoder, chunk: int | None = 1) -> AbstractCon
 
 
 def register(folder: str | Path) -> type[nn.Module]:
-    """Make FastVideo's loader read `folder`, a component folder that `to_diffusers_folder` wrote; the class it will use.
+    """Make FastVideo's loader read `folder`, a component folder of `to_diffusers_folder`; gives the class it will use.
 
     Put the folder in the model's place of `vae/`. FastVideo drops config fields that it does not know, so the class
     knows its spec from here, and it loads its weights strictly where FastVideo would pass over what does not fit.
@@ -164,7 +164,9 @@ def _latents_of(vae: Any) -> HostLatents:
     config = getattr(vae, "config", None)
     mean, std = (getattr(config, name, None) for name in ("latents_mean", "latents_std"))
     if mean is None or std is None:
-        raise ValueError(f"{HOST}'s {type(vae).__name__} does not tell its latent statistics; only Wan VAEs are replaced")
+        raise ValueError(
+            f"{HOST}'s {type(vae).__name__} does not tell its latent statistics; only Wan VAEs are replaced"
+        )
     scales = config.scale_factor_temporal, config.scale_factor_spatial  # type: ignore[union-attr]
     return HostLatents(HOST, [float(v) for v in mean], [float(v) for v in std], *map(int, scales))
 

@@ -18,12 +18,12 @@ from bench.cache import Cache
 from bench.config import compose, to_config, to_run_spec
 from bench.data import ClipProtocol
 from bench.data.decode import decode_video
+from bench.job import Job, Places
 from bench.metrics import make_metric
 from bench.pin import pin
 from bench.prepare import make_student
 from bench.run import execute
 from bench.schema import Config
-from bench.job import Job, Places
 from flash_vaed import Decoder, Teacher, load_decoder, load_teacher, save_teacher
 from flash_vaed.distill import Progress
 from flash_vaed.families.wan import wan_spec

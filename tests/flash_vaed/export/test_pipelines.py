@@ -19,6 +19,7 @@ from tests.flash_vaed.pipelines import generate, ltx_pipeline, wan_pipeline
 pytest.importorskip("diffusers", reason="the extra `wan` is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed, without which diffusers has no pipelines")
 
+
 def latents_of(pipe: Any, decoder: Decoder) -> Tensor:
     """The raw latents behind `generate(pipe, "latent")`."""
     z = generate(pipe, "latent")

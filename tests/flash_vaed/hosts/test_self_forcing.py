@@ -1,4 +1,4 @@
-"""Self-Forcing's contract: normalised latents with frames second, streams that equal the whole, and its real pipeline."""
+"""Self-Forcing's contract: normalised latents, frames second, streams that equal the whole; and its real pipeline."""
 
 from __future__ import annotations
 
