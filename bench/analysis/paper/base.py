@@ -48,14 +48,15 @@ class PaperFigure:
     """One figure or table: `FIGURE` of a file in `figures/`, named as the file.
 
     `numbers` gives the frame that becomes the CSV file, without rows where nothing is stored; `draw` makes a drawing of
-    it at a width in inches; `table` picks the rows of the LaTeX table, whose columns are `cells`. Rows that share a
+    it at a width in inches; `table` picks the rows of the LaTeX table, whose columns are `cells` (or what
+    `cells` makes of these rows). Rows that share a
     value of `blocks` stand under it as a heading. `missing` says what makes the data, where that is not a study.
     """
 
     title: str
     studies: tuple[str, ...]
     numbers: Callable[[Material], pd.DataFrame]
-    cells: tuple[Cell, ...]
+    cells: tuple[Cell, ...] | Callable[[pd.DataFrame], tuple[Cell, ...]]
     draw: Callable[[pd.DataFrame, float], Figure] | None = None
     width: float = COLUMN
     table: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame

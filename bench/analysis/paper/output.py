@@ -42,7 +42,9 @@ def write(
 def _text_of(name: str, figure: PaperFigure, numbers: pd.DataFrame, suffix: str) -> str:
     if suffix == ".csv":
         return numbers.to_csv(index=False, lineterminator="\n")
+    rows = figure.table(numbers)
+    cells = figure.cells(rows) if callable(figure.cells) else figure.cells
     return latex.table(
-        figure.table(numbers), figure.cells, caption=figure.title, label=name, wide=figure.width > COLUMN,
+        rows, cells, caption=figure.title, label=name, wide=figure.width > COLUMN,
         blocks=figure.blocks, notes=figure.notes,
     )  # fmt: skip

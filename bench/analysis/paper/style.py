@@ -74,13 +74,19 @@ def plain(words: object, limit: int = 36) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+def share(kept: float) -> str:
+    """`1/8` for 0.125, `0.3` for what is no such part."""
+    parts = round(1 / kept) if kept > 0 else 0
+    return f"1/{parts}" if parts > 1 and abs(parts * kept - 1) < 1e-6 else f"{kept:g}"
+
+
 def log_ticks(axis: Any) -> None:
-    """Ticks at powers of ten, written with prefixes: 1 G, not a formula."""
+    """Ticks at powers of ten and three times those, written with prefixes: 1 G, not a formula."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     from bench.analysis import units
 
-    axis.set_major_locator(LogLocator(10))
+    axis.set_major_locator(LogLocator(10, subs=(1.0, 3.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: units.short(value).replace(".00", "").replace(".0 ", " ")))
     axis.set_minor_formatter(NullFormatter())
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STUDIES = ("pruning_criterion",)
-QUALITIES = {"psnr_untrained_teacher": "untrained", "psnr_teacher": "after a short training"}
+QUALITIES = {"psnr_untrained_teacher": "untrained", "psnr_teacher": "trained"}
 
 
 def numbers(material: Material) -> pd.DataFrame:
@@ -54,11 +54,11 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
                 bars = style.bars_of(of_ratio[column], of_ratio[f"{column}_low"], of_ratio[f"{column}_high"])
                 ax.errorbar(
                     of_ratio[column], at, xerr=bars, fmt="osD^"[place % 4], markersize=3.5, elinewidth=0.8,
-                    color=PALETTE[place % len(PALETTE)], label=f"{ratio:g} kept",
+                    color=PALETTE[place % len(PALETTE)], label=f"{style.share(ratio)} kept",
                 )  # fmt: skip
             ax.set_title(title, loc="left")
-            ax.set_xlabel("PSNR to teacher (dB)")
-        row[0].set_yticks(range(len(rankings)), [style.plain(name, 22) for name in rankings])
+        row[0].set_yticks(range(len(rankings)), [style.plain(name, 27) for name in rankings])
+    figure.supxlabel("PSNR to teacher (dB), before and after a short training", fontsize=7)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 
@@ -66,7 +66,7 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
 FIGURE = PaperFigure(
     title="Rankings of channels. PSNR against the teacher in dB; brackets: smallest and largest of the lots drawn.",
     studies=STUDIES, numbers=numbers, draw=draw,
-    table=lambda frame: frame.assign(kept=frame["ratio"].map("{:g} of the channels kept".format)), blocks="kept",
+    table=lambda frame: frame.assign(kept=[f"{style.share(ratio)} of the channels kept" for ratio in frame["ratio"]]), blocks="kept",
     cells=(
         latex.text("ranking", "ranking"), latex.interval("psnr_untrained_teacher", "untrained"),
         latex.interval("psnr_teacher", "after a short training"), latex.fixed("runs", "runs", 0),

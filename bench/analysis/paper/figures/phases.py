@@ -35,7 +35,7 @@ def numbers(material: Material) -> pd.DataFrame:
 
 def draw(frame: pd.DataFrame, width: float) -> Figure:
     groups = list(frame.groupby(GROUP))
-    shown = {"psnr_teacher": "PSNR to teacher (dB)", "sharpness_teacher": "fine detail / teacher's"}
+    shown = {"psnr_teacher": "PSNR to teacher (dB)", "sharpness_teacher": "detail / teacher's"}
     figure, axes = style.sheet(
         width, 0.6 + 0.17 * len(frame), len(groups), len(shown), sharey="row", width_ratios=(1.4, 1)
     )
@@ -45,6 +45,7 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
             bars = style.bars_of(rows[column], rows[f"{column}_low"], rows[f"{column}_high"])
             ax.errorbar(rows[column], rows.index, xerr=bars, fmt="o", markersize=3.5, elinewidth=0.9, color=PALETTE[0])
             ax.set_xlabel(title)
+        row[1].axvline(1, color=style.GREY, linewidth=0.6, linestyle=":")
         row[0].set_yticks(rows.index, [style.plain(name, 24) for name in rows["phases"]])
         row[0].margins(y=0.08)
     return figure

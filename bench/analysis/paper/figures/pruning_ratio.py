@@ -34,7 +34,7 @@ def numbers(material: Material) -> pd.DataFrame:
 
 def draw(frame: pd.DataFrame, width: float) -> Figure:
     groups = list(frame.groupby(["study", "device_id", "protocol_id"]))
-    figure, axes = style.sheet(width, 2.1 * len(groups), len(groups), 2, width_ratios=(1.25, 1))
+    figure, axes = style.sheet(width, 0.35 + 1.9 * len(groups), len(groups), 2, width_ratios=(1.25, 1))
     for (quality, speed), (_, rows) in zip(axes, groups, strict=True):
         for place, ((plan, subsets), of_kind) in enumerate(rows.groupby(["plan", "subsets"], sort=False)):
             colour, marker = PALETTE[place % len(PALETTE)], MARKERS.get(str(subsets), "D")
@@ -51,22 +51,18 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
         for ax in (quality, speed):
             ax.set_xscale("log", base=2)
             shares = sorted(set(rows["ratio"]), reverse=True)
-            ax.set_xticks(shares, [_share(share) for share in shares])
+            ax.set_xticks(shares, [style.share(share) for share in shares])
             ax.invert_xaxis()
             ax.set_xlabel("share of channels kept")
         quality.set_ylabel("PSNR against teacher (dB)")
         speed.set_ylabel("speed-up over the teacher (x)")
-        quality.legend(loc="lower left", handlelength=2.2)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, handlelength=2.6)
     return figure
 
 
-def _share(share: float) -> str:
-    """`1/8` for 0.125."""
-    return f"1/{1 / share:.0f}" if share < 1 and abs(1 / share - round(1 / share)) < 1e-6 else f"{share:g}"
-
-
 FIGURE = PaperFigure(
-    title="Share of channels kept. Quality before and after a short training (one run each); bars: 95 % intervals of the speed-up within one run.",
+    title="Share of channels kept: quality before and after a short training (one run each). Brackets and bars: 95 % "
+    "intervals of the speed-up within one run.",
     studies=STUDIES, numbers=numbers, draw=draw,
     cells=(
         latex.text("label", "variant"), latex.fixed("ratio", "kept", 3), latex.interval("speedup", "speed-up"),

@@ -84,7 +84,7 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
         ax.set_yticks(ordered.index, [style.plain(arm, 18) for arm in ordered["arm"]])
         ax.set_xlim(0, 1.45 * rows["ms"].max())
         ax.set_ylim(-0.6, len(ordered) - 0.4)
-        ax.set_xlabel("time of a decode (ms); below the line each arm adds levers to the one above")
+        ax.set_xlabel("time of a decode (ms)")
         ax.set_title(style.plain(rows["device"].iloc[0]), loc="left")
         ax.grid(axis="y", visible=False)
     return figure
@@ -117,7 +117,8 @@ def _bar(ax: Any, place: float, row: pd.Series, steps: pd.DataFrame) -> None:
 
 
 FIGURE = PaperFigure(
-    title="Levers of the runtime: times as fast as without any, with 95 % intervals. A question mark: the machine did not hold still.",
+    title="Levers of the runtime: times as fast as without any, with 95 % intervals. Above the line each lever by itself; below "
+    "it each arm adds levers to the one above. A question mark: the machine did not hold still.",
     studies=STUDIES, numbers=numbers, draw=draw,
     cells=(
         latex.text("arm", "arm"), latex.text("levers", "levers"), latex.fixed("ms", "ms", 1), latex.interval("ratio", "times as fast"),

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 STUDIES = ("scaling",)
 LOOKS = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
-SHOWN = {"fps": "frames per second", "peak_memory_mb": "peak memory (MB)"}
+SHOWN = {"mpixel_per_s": "throughput (Mpixel/s)", "peak_memory_mb": "peak memory (MB)"}
+
+LOGARITHMIC = ("peak_memory_mb",)
 
 
 def numbers(material: Material) -> pd.DataFrame:
@@ -35,7 +37,13 @@ def numbers(material: Material) -> pd.DataFrame:
             "fps_high": row["frames"] / seconds.low, "peak_memory_mb": float(row["peak_memory_bytes"] or "nan") / 1e6,
         })  # fmt: skip
     frame = pd.DataFrame(found)
-    return frame.sort_values(["device_id", "arm", "batch", "pixels", "frames"], ignore_index=True) if found else frame
+    for end in ("", "_low", "_high") if found else ():
+        frame[f"mpixel_per_s{end}"] = 1e-6 * frame["pixels"] * frame[f"fps{end}"]
+    return (
+        frame.sort_values(["device_id", "batch", "pixels", "frames"], kind="stable", ignore_index=True)
+        if found
+        else frame
+    )
 
 
 def draw(frame: pd.DataFrame, width: float) -> Figure:
@@ -70,8 +78,11 @@ def _curves(ax: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
             color=style.decoder_colour(of_arm["decoder"].iloc[0]), label=style.plain(arm), fillstyle="full" if place == 0 else "none",
         )  # fmt: skip
     ax.set_xscale("log")
-    ax.set_yscale("log")
-    style.log_ticks(ax.yaxis)
+    if y in LOGARITHMIC:
+        ax.set_yscale("log")
+        style.log_ticks(ax.yaxis)
+    else:
+        ax.set_ylim(bottom=0)
     ax.minorticks_off()
 
 
@@ -82,7 +93,7 @@ def _sizes(rows: pd.DataFrame) -> list[str]:
 
 FIGURE = PaperFigure(
     title="Throughput and peak memory against clip length and frame size. Brackets and bars: 95 % intervals of the median.",
-    studies=STUDIES, numbers=numbers, draw=draw, blocks="arm",
+    studies=STUDIES, numbers=numbers, draw=draw, blocks="arm", table=lambda frame: frame.sort_values("arm", kind="stable"),
     cells=(
         latex.fixed("frames", "frames", 0), latex.fixed("height", "height", 0), latex.fixed("width", "width", 0),
         latex.fixed("batch", "clips", 0), latex.interval("fps", "frames/s", 1), latex.fixed("peak_memory_mb", "peak MB", 0),
