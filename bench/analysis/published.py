@@ -26,8 +26,9 @@ def load_published(results_dir: str | os.PathLike) -> pd.DataFrame:
 
 
 def published_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per decoder, data set, source and protocol, one column per metric and device, as printed. Numbers of a single stage, whose
-    metric has a second word (`stage_time mid`), are left out.
+    """One row per decoder, data set, source and protocol, one column per metric and device, as printed.
+
+    Numbers of a single stage, whose metric has a second word (`stage_time mid`), are left out.
     """
     rows = rows[~rows["metric"].str.contains(" ")]
     metric = rows["metric"] + (" " + rows["device"]).where(rows["device"] != "", "")

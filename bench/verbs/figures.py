@@ -6,8 +6,8 @@
   python -m bench figures speed_quality --study searched --x decode_time_ms --y psnr_teacher
   python -m bench figures frames --frames DIR              pictures DIR/CLIP/NAME.png side by side
   python -m bench figures --docs                           the SVG pictures of README and docs, into docs/
-Each becomes NAME.csv (all digits), NAME.tex (a booktabs table), NAME.pdf and NAME.png. A figure without data says in one
-line what makes them; the exit code is 1 only if it was asked for by name.
+Each becomes NAME.csv (all digits), NAME.tex (a booktabs table), NAME.pdf and NAME.png. A figure without data says in
+one line what makes them; the exit code is 1 only if it was asked for by name.
 """
 
 from __future__ import annotations

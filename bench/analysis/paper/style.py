@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.analysis import units
 from bench.analysis.points import PALETTE, TEACHER_COLOUR
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, GREY, GRID = "#222222", TEACHER_COLOUR, "#E4E4E4"
-QUOTED = {"facecolor": "none", "edgecolor": INK, "linewidth": 0.7}  # what others printed is hollow
+QUOTED: dict[str, Any] = {"facecolor": "none", "edgecolor": INK, "linewidth": 0.7}  # what others printed is hollow
 LIGHT = 0.35  # opacity of what matters less: time outside convolutions, points that others beat
 _SETTINGS: dict[str, Any] = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 7, "axes.titlesize": 7,
@@ -47,7 +48,7 @@ def drawing() -> Iterator[None]:
         raise ValueError("drawings need matplotlib: pip install 'flash-vaed[figures]'") from error
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
+        matplotlib.rcParams.update(_SETTINGS)  # type: ignore[arg-type]
         yield
 
 
@@ -84,11 +85,14 @@ def log_ticks(axis: Any) -> None:
     """Ticks at powers of ten and three times those, written with prefixes: 1 G, not a formula."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    from bench.analysis import units
-
     axis.set_major_locator(LogLocator(10, subs=(1.0, 3.0)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: units.short(value).replace(".00", "").replace(".0 ", " ")))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def tick(value: float) -> str:
+    """`0.3`, `30`, `3 K`, `100 G`."""
+    return f"{value:g}" if abs(value) < 1000 else units.short(value).replace(".00 ", " ").replace(".0 ", " ")
 
 
 def bars_of(value: Any, low: Any, high: Any) -> np.ndarray:
@@ -104,12 +108,14 @@ def label_points(axes: Axes, points: list[tuple[float, float, str, str]], size: 
     """
     figure = axes.figure
     figure.draw_without_rendering()  # type: ignore[union-attr]
-    taken = [_around(axes, x, y, 3.0) for x, y, _, _ in points]
+    written: list[Any] = []
+    near = [_around(axes, x, y, 5.0) for x, y, _, _ in points]
     inside = axes.get_window_extent()
-    for x, y, words, colour in points:
+    for place, (x, y, words, colour) in enumerate(points):
+        others = [*written, *near[:place], *near[place + 1 :]]
         for dx, dy, across, up in (
             (4, 3, "left", "bottom"), (-4, 3, "right", "bottom"), (4, -3, "left", "top"), (-4, -3, "right", "top"),
-            (0, 5, "center", "bottom"), (0, -5, "center", "top"),
+            (0, 5, "center", "bottom"), (0, -5, "center", "top"), (5, 0, "left", "center"), (-5, 0, "right", "center"),
         ):  # fmt: skip
             mark = axes.annotate(
                 plain(words, 28), (x, y), (dx, dy), textcoords="offset points", ha=across, va=up, color=colour,
@@ -118,8 +124,8 @@ def label_points(axes: Axes, points: list[tuple[float, float, str, str]], size: 
             mark.set_in_layout(False)
             box = mark.get_window_extent()
             fits = inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1
-            if fits and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
+            if fits and not any(box.overlaps(other) for other in others):
+                written.append(box)
                 break
             mark.remove()
 

@@ -66,7 +66,8 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
 FIGURE = PaperFigure(
     title="Rankings of channels. PSNR against the teacher in dB; brackets: smallest and largest of the lots drawn.",
     studies=STUDIES, numbers=numbers, draw=draw,
-    table=lambda frame: frame.assign(kept=[f"{style.share(ratio)} of the channels kept" for ratio in frame["ratio"]]), blocks="kept",
+    table=lambda frame: frame.assign(kept=[f"{style.share(ratio)} of the channels kept" for ratio in frame["ratio"]]),
+    blocks="kept",
     cells=(
         latex.text("ranking", "ranking"), latex.interval("psnr_untrained_teacher", "untrained"),
         latex.interval("psnr_teacher", "after a short training"), latex.fixed("runs", "runs", 0),

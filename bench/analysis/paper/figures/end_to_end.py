@@ -53,7 +53,8 @@ def generations(results: Results) -> pd.DataFrame:
         ordered = [baseline, *(arm for arm in medians.index if arm != baseline)]
         for arm in ordered:
             found.append({
-                "host": spec["generate"]["host"], "device": run["device_name"], "arm": arm, **medians.loc[arm].to_dict(),
+                "host": spec["generate"]["host"], "device": run["device_name"], "arm": arm,
+                **medians.loc[arm].to_dict(),
                 "speedup": whole / medians.loc[arm, TOTAL], "amdahl_ceiling": whole / (whole - decode),
             })  # fmt: skip
     return pd.DataFrame(found)
@@ -84,9 +85,11 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
         ax.set_xlim(0, 1.6 * longest)
         ax.set_ylim(len(rows) - 0.4, -0.6)
         ax.set_yticks(rows.index, [style.plain(arm, 18) + latex.DAGGER * (kind == "quoted") for arm in rows["arm"]])
-        ceiling = rows["amdahl_ceiling"].iloc[0] if kind == "measured" else None
-        most = f", at most {ceiling:.2f}x" if ceiling else ", quoted"
-        ax.set_title(f"{style.plain(host, 22)}, {style.plain(device, 22)}{most}", loc="left", fontsize=6.5)
+        machine = f"device {device}" if device == "not stated" else device
+        words = f"{style.plain(host, 24)}, {style.plain(machine, 22)}" + ", quoted" * (kind == "quoted")
+        ax.set_title(words, loc="left")
+        if kind == "measured":
+            ax.axvline(rows[TOTAL].iloc[0] - rows["decode_s"].iloc[0], color=style.INK, linewidth=0.8, linestyle=":")
         ax.grid(axis="y", visible=False)
     axes[-1, 0].set_xlabel("time of a generation (s)")
     figure.legend(handles=_legend(), loc="outside upper center", ncols=len(PARTS))
@@ -117,10 +120,12 @@ def _legend() -> list[Any]:
 
 
 FIGURE = PaperFigure(
-    title="Whole generations: median seconds, speed-up over the host's own decoder, and the most any decoder could give.",
+    title="Whole generations: median seconds, speed-up over the host's own decoder, and the most that any decoder "
+    "could give (ceiling; the dotted line is the time without any decoding).",
     studies=STUDIES, numbers=numbers, draw=draw, blocks="block",
     table=lambda frame: frame.assign(
-        block=frame["host"] + ", " + frame["device"], arm=frame["arm"] + frame["kind"].map({"quoted": latex.DAGGER, "measured": ""})
+        block=frame["host"] + ", " + frame["device"],
+        arm=frame["arm"] + frame["kind"].map({"quoted": latex.DAGGER, "measured": ""})
     ),
     cells=(
         latex.text("arm", "decoder"), latex.fixed("text_s", "text", 2), latex.fixed("denoise_s", "denoise", 2),

@@ -111,7 +111,8 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
             top, left, side = row["top"], row["left"], row["side"]
             whole.imshow(pixels, interpolation="none")
             whole.plot(
-                [left, left + side, left + side, left, left], [top, top, top + side, top + side, top], color="white", linewidth=0.8,
+                [left, left + side, left + side, left, left], [top, top, top + side, top + side, top], color="white",
+                linewidth=0.8,
             )  # fmt: skip
             detail.imshow(pixels[top : top + side, left : left + side], interpolation="none")
             words = style.plain(clip, 20) if row["name"] == "source" else f"{row['psnr_source']:.2f} dB"
@@ -123,5 +124,5 @@ FIGURE = PaperFigure(
     title="One frame of every clip, and its most detailed square. PSNR of the pictures shown against the source.",
     studies=(), numbers=numbers, draw=draw, width=WIDE, blocks="clip",
     cells=(latex.text("name", "decoder"), latex.fixed("psnr_source", "PSNR of this frame (dB)", 2)),
-    missing="stored results hold no pixels; give --frames DIR with DIR/CLIP/NAME.png, source and teacher among the names",
+    missing="stored results hold no pixels; give --frames DIR with pictures DIR/CLIP/NAME.png, one of them source.png",
 )  # fmt: skip

@@ -55,7 +55,8 @@ FIGURE = PaperFigure(
     title="Phases of the distillation at equal steps. Brackets and bars: smallest and largest of the seeds.",
     studies=STUDIES, numbers=numbers, draw=draw,
     cells=(
-        latex.text("phases", "phases"), latex.fixed("steps", "steps", 0), latex.interval("psnr_teacher", "PSNR to teacher (dB)"),
+        latex.text("phases", "phases"), latex.fixed("steps", "steps", 0),
+        latex.interval("psnr_teacher", "PSNR to teacher (dB)"),
         latex.interval("psnr_source", "to source (dB)"), latex.interval("ssim_source", "SSIM to source", 4),
         latex.interval("lpips_source", "LPIPS to source", 4), latex.interval("sharpness_teacher", "fine detail"),
         latex.fixed("runs", "seeds", 0),

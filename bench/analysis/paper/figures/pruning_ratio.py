@@ -68,6 +68,7 @@ FIGURE = PaperFigure(
         latex.text("label", "variant"), latex.fixed("ratio", "kept", 3), latex.interval("speedup", "speed-up"),
         latex.fixed("psnr_untrained_teacher", "untrained, dB", 2), latex.fixed("psnr_teacher", "trained, dB", 2),
         latex.fixed("psnr_source", "to source, dB", 2), latex.fixed("ssim_source", "SSIM", 4),
-        latex.fixed("lpips_source", "LPIPS", 4), latex.short("parameters", "parameters"), latex.short("macs_per_frame", "MACs/frame"),
+        latex.fixed("lpips_source", "LPIPS", 4), latex.short("parameters", "parameters"),
+        latex.short("macs_per_frame", "MACs/frame"),
     ),
 )  # fmt: skip

@@ -41,11 +41,13 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
                 edgecolors=colours, linewidths=1.0,
             )  # fmt: skip
         ax.set_title(
-            f"{style.plain(device, 22)}, {style.plain(dataset, 20)}\n{style.plain(source, 34)}", loc="left", fontsize=6
+            f"{style.plain(device, 22)}, {style.plain(dataset, 20)}\n{style.plain(_short(source), 40)}",
+            loc="left",
+            fontsize=6,
         )
         ax.set_xscale("log")
         style.log_ticks(ax.xaxis)
-        ax.margins(0.18, 0.15)
+        ax.margins(0.35, 0.15)
         ax.set_xlabel(f"printed{latex.DAGGER} speed (frame/s)")
         ax.set_ylabel(f"printed{latex.DAGGER} PSNR (dB)")
     for ax in axes.flat[len(panels) :]:
@@ -56,8 +58,13 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
     return figure
 
 
+def _short(source: str) -> str:
+    """The source without what stands in brackets or behind a colon."""
+    return source.split(" (")[0].split(":")[0]
+
+
 FIGURE = PaperFigure(
-    title="Printed numbers. Panels are not comparable with each other, nor with ours: clips, sizes and machines differ.",
+    title="Printed numbers. Panels cannot be compared with each other, nor with ours: clips, sizes, machines differ.",
     studies=(), numbers=numbers, draw=draw, width=WIDE, blocks="block",
     table=lambda frame: frame.assign(
         block=frame["dataset"] + ": " + frame["source"], marked=frame["decoder"] + latex.DAGGER

@@ -85,7 +85,8 @@ def _students(results: Results) -> pd.DataFrame:
             fast = row["fps"] == row["fps"]
             parts.append({
                 **told, "decoder": f"ours, {style.share(row['ratio'])} of the channels, {row['steps']:.0f} steps",
-                "device": row["device_name"] if fast else None, "clip": row["timing"] if fast else None, "fps": row["fps"],
+                "device": row["device_name"] if fast else None, "clip": row["timing"] if fast else None,
+                "fps": row["fps"],
                 "speedup": row["speedup"], "speedup_low": row["speedup_low"], "speedup_high": row["speedup_high"],
                 **{name: row.get(f"{name}_source") for name in QUALITIES},
             })  # fmt: skip
@@ -137,5 +138,6 @@ FIGURE = PaperFigure(
     ),
     notes=(
         "? The machine did not hold still, or the interval is wide: not to be quoted.",
-        f"{latex.DAGGER} As printed by the source named; other clips, sizes and machines, not to be ranked with ours.",),
+        f"{latex.DAGGER} As printed by the source named; other clips, sizes and machines, not to be ranked with ours.",
+    ),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 STUDIES = ("redundancy",)
 ACROSS = 5  # panels in a row
-SHOWN = {  # ranking: name and look of its curve, the bound first so that it lies below the others
+SHOWN: dict[
+    str, tuple[str, dict[str, Any]]
+] = {  # ranking: name and look of its curve, the bound first so that it lies below the others
     "pca": ("bound (PCA)", {"color": TEACHER_COLOUR, "linestyle": "--"}),
     "random": ("random", {"color": PALETTE[5]}),
     "magnitude": ("magnitude", {"color": PALETTE[1]}),
@@ -34,7 +36,8 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     """Means over the sites of a run, by ranking, at an eighth, a quarter and a half of the channels."""
     shares = at_shares(frame[frame["arm"] != BEST])
     means = shares.groupby(["run_id", "arm"])[list(SHARES)].mean().reset_index()
-    return means.sort_values(["run_id", SHARES[1]], ascending=[True, False])
+    means = means.sort_values(["run_id", SHARES[1]], ascending=[True, False])
+    return means.rename(columns={share: f"{share:g}" for share in SHARES})
 
 
 def draw(frame: pd.DataFrame, width: float) -> Figure:
@@ -65,6 +68,7 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
 FIGURE = PaperFigure(
     title="Share of variance that kept channels rebuild, mean of the sites, by the share of channels kept.",
     studies=STUDIES, numbers=numbers, draw=draw, width=WIDE, table=table,
-    cells=(latex.text("arm", "ranking"), *(latex.fixed(share, f"{share:g}", 3) for share in SHARES)),  # type: ignore[arg-type]
+    cells=(latex.text("arm", "ranking"), *(latex.fixed(f"{share:g}", style.share(share), 3) for share in SHARES)),
+     # type: ignore[arg-type]
     notes=("pca is the bound: no choice of as many channels can rebuild more.",),
 )  # fmt: skip

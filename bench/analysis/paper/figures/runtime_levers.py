@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -38,16 +39,17 @@ def _of_run(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
         "levers": [", ".join(sorted(pulled[arm])) or "none" for arm in rows["arm"]], "ms": 1e3 * rows["decode_s"],
         "ratio": rows["ratio"], "ratio_low": rows["ratio_low"], "ratio_high": rows["ratio_high"],
         "psnr": rows["psnr"], "peak_memory_mb": rows["peak_memory_bytes"].astype(float) / 1e6,
-        "accepted": rows["accepted"], "step": [float(steps.index(arm)) if arm in steps else None for arm in rows["arm"]],
+        "accepted": rows["accepted"],
+        "step": [float(steps.index(arm)) if arm in steps else None for arm in rows["arm"]],
     })  # fmt: skip
-    for before, arm in zip(steps, steps[1:], strict=False):
+    for before, arm in pairwise(steps):
         gain = arms.ratio(results, str(rows["run_id"].iloc[0]), before, arm)
         found.loc[found["arm"] == arm, ["gain", "gain_low", "gain_high"]] = [gain.value, gain.low, gain.high]
     return found
 
 
 def levers(runtime: dict[str, Any]) -> frozenset[str]:
-    """What a runtime asks for beyond plain PyTorch: each rewrite, the memory layout, compiling, the dtype, the chunk."""
+    """What a runtime asks for beyond plain PyTorch: each rewrite, memory layout, compiling, dtype and chunk."""
     found = {str(name) for name in runtime.get("rewrites") or ()}
     found |= {name.replace("_", " ") for name in ("channels_last", "cuda_graph") if runtime.get(name)}
     if runtime.get("compile") not in (None, False, "off", "none"):
@@ -112,17 +114,20 @@ def _bar(ax: Any, place: float, row: pd.Series, steps: pd.DataFrame) -> None:
     )
     mark = "" if row["accepted"] == 1 else "?"
     ax.annotate(
-        f"{row['ratio']:.2f}x{bounds}{mark}", (max(end, row["ms"]), place), (3, 0), textcoords="offset points", va="center", fontsize=6,
+        f"{row['ratio']:.2f}x{bounds}{mark}", (max(end, row["ms"]), place), (3, 0), textcoords="offset points",
+        va="center", fontsize=6,
     )  # fmt: skip
 
 
 FIGURE = PaperFigure(
-    title="Levers of the runtime: times as fast as without any, with 95 % intervals. Above the line each lever by itself; below "
-    "it each arm adds levers to the one above. A question mark: the machine did not hold still.",
+    title="Levers of the runtime: times as fast as without any, with 95 % intervals. Above the line each lever by "
+    "itself; below it each arm adds levers to the one above. A question mark: the machine did not hold still.",
     studies=STUDIES, numbers=numbers, draw=draw,
     cells=(
-        latex.text("arm", "arm"), latex.text("levers", "levers"), latex.fixed("ms", "ms", 1), latex.interval("ratio", "times as fast"),
-        latex.interval("gain", "over the step before"), latex.fixed("psnr", "dB to float32", 1), latex.fixed("peak_memory_mb", "peak MB", 0),
+        latex.text("arm", "arm"), latex.text("levers", "levers"), latex.fixed("ms", "ms", 1),
+        latex.interval("ratio", "times as fast"),
+        latex.interval("gain", "over the step before"), latex.fixed("psnr", "dB to float32", 1),
+        latex.fixed("peak_memory_mb", "peak MB", 0),
     ),
     table=lambda frame: frame.sort_values(["run_id", "step", "ms"], ascending=[True, True, False]),
 )  # fmt: skip

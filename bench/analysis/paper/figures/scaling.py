@@ -31,8 +31,10 @@ def numbers(material: Material) -> pd.DataFrame:
         timing = json.loads(specs[row["run_id"]])["timing"]
         seconds = arms.decode_seconds(results, row["run_id"], row["arm"])
         found.append({
-            "device_id": row["device_id"], "arm": row["arm"], "decoder": names.get((row["run_id"], row["arm"]), row["arm"]),
-            "frames": timing["frames"], "height": timing["height"], "width": timing["width"], "batch": timing.get("batch", 1),
+            "device_id": row["device_id"], "arm": row["arm"],
+            "decoder": names.get((row["run_id"], row["arm"]), row["arm"]),
+            "frames": timing["frames"], "height": timing["height"], "width": timing["width"],
+            "batch": timing.get("batch", 1),
             "pixels": timing["height"] * timing["width"], "fps": row["fps"], "fps_low": row["frames"] / seconds.high,
             "fps_high": row["frames"] / seconds.low, "peak_memory_mb": float(row["peak_memory_bytes"] or "nan") / 1e6,
         })  # fmt: skip
@@ -75,7 +77,8 @@ def _curves(ax: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
         bars = style.bars_of(of_arm[y], of_arm.get(f"{y}_low", of_arm[y]), of_arm.get(f"{y}_high", of_arm[y]))
         ax.errorbar(
             of_arm[x], of_arm[y], yerr=bars, marker=marker, linestyle=line, markersize=3.5, elinewidth=0.8,
-            color=style.decoder_colour(of_arm["decoder"].iloc[0]), label=style.plain(arm), fillstyle="full" if place == 0 else "none",
+            color=style.decoder_colour(of_arm["decoder"].iloc[0]), label=style.plain(arm),
+            fillstyle="full" if place == 0 else "none",
         )  # fmt: skip
     ax.set_xscale("log")
     if y in LOGARITHMIC:
@@ -92,10 +95,12 @@ def _sizes(rows: pd.DataFrame) -> list[str]:
 
 
 FIGURE = PaperFigure(
-    title="Throughput and peak memory against clip length and frame size. Brackets and bars: 95 % intervals of the median.",
-    studies=STUDIES, numbers=numbers, draw=draw, blocks="arm", table=lambda frame: frame.sort_values("arm", kind="stable"),
+    title="Throughput and peak memory against clip length and frame size. Brackets and bars: 95 % intervals.",
+    studies=STUDIES, numbers=numbers, draw=draw, blocks="arm",
+    table=lambda frame: frame.sort_values("arm", kind="stable"),
     cells=(
         latex.fixed("frames", "frames", 0), latex.fixed("height", "height", 0), latex.fixed("width", "width", 0),
-        latex.fixed("batch", "clips", 0), latex.interval("fps", "frames/s", 1), latex.fixed("peak_memory_mb", "peak MB", 0),
+        latex.fixed("batch", "clips", 0), latex.interval("fps", "frames/s", 1),
+        latex.fixed("peak_memory_mb", "peak MB", 0),
     ),
 )  # fmt: skip

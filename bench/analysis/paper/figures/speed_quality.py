@@ -91,9 +91,9 @@ def _panel(ax: Axes, rows: pd.DataFrame) -> None:
     ax.margins(0.08, 0.1)
     ax.set_xlabel(rows["x_title"].iloc[0] if len(rows) else "")
     ax.set_ylabel(rows["y_title"].iloc[0] if len(rows) else "")
-    handles, names = ax.get_legend_handles_labels()
-    order = np.argsort([name in ("front", "teacher, timed beside") for name in names], kind="stable")
-    ax.legend([handles[i] for i in order], [names[i] for i in order], loc="best", handlelength=1.2, labelspacing=0.3)
+    handles, words = ax.get_legend_handles_labels()
+    order = np.argsort([name in ("front", "teacher, timed beside") for name in words], kind="stable")
+    ax.legend([handles[i] for i in order], [words[i] for i in order], loc="best", handlelength=1.2, labelspacing=0.3)
 
 
 def _is_teacher(rows: pd.DataFrame) -> pd.Series:

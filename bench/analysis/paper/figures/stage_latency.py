@@ -20,15 +20,18 @@ STUDIES = ("stage_latency",)
 
 def numbers(material: Material) -> pd.DataFrame:
     """One row per arm and stage: `ms` per clip (median), the part of it in convolutions (`convolution_ms`), the stage's
-    share of the decode. Below them what the paper printed for its teacher, `kind` "quoted"; its clip and machine differ.
+    share of the decode. Below them what the paper printed for its teacher,
+    `kind` "quoted": another clip and machine.
     """
     results = material.of(STUDIES)
     table = stages(results)
     if table.empty:
         return table
     names = arms.decoders(results)
+    devices = results.runs.set_index("run_id")["device_name"]
     measured = pd.DataFrame({
-        "kind": "measured", "run_id": table["run_id"], "device": table["run_id"].map(results.runs.set_index("run_id")["device_name"]), "arm": table["arm"],
+        "kind": "measured", "run_id": table["run_id"],
+        "device": table["run_id"].map(devices), "arm": table["arm"],
         "decoder": [names.get(key, key[1]) for key in zip(table["run_id"], table["arm"], strict=True)],
         "stage": table["stage"], "ms": 1e3 * table["seconds"], "convolution_ms": 1e3 * table["convolution_s"],
         "share": table["share"], "convolution_share": table["convolution_s"] / table["seconds"],
@@ -55,7 +58,7 @@ def _quoted(published: pd.DataFrame) -> pd.DataFrame:
 
 def draw(frame: pd.DataFrame, width: float) -> Figure:
     panels = list(frame.groupby(["kind", "run_id", "arm"], sort=False, dropna=False))
-    across = 1 if width < 5 else min(len(panels), 4)
+    across = 1 if width < 5 else min(len(panels), 2)
     down = -(-len(panels) // across)
     figure, axes = style.sheet(width, 0.1 + (1.15 if across == 1 else 1.9) * down, down, across)
     for ax, (_, rows) in zip(axes.flat, panels, strict=False):
@@ -76,7 +79,8 @@ def _panel(ax: Axes, rows: pd.DataFrame, break_or_space: str) -> None:
         ax.bar(places, rows["convolution_ms"], width=0.75, color=colour)
     for place, row in rows.iterrows():
         ax.annotate(
-            f"{row['convolution_share']:.0%}", (float(place), row["ms"]), (0, 1), textcoords="offset points",  # type: ignore[arg-type]
+            f"{row['convolution_share']:.0%}", (float(place), row["ms"]), (0, 1), textcoords="offset points",
+             # type: ignore[arg-type]
             ha="center", va="bottom", fontsize=6,
         )  # fmt: skip
     total = rows["ms"].sum()
@@ -91,11 +95,11 @@ def _panel(ax: Axes, rows: pd.DataFrame, break_or_space: str) -> None:
 
 
 FIGURE = PaperFigure(
-    title="Time per stage of one decode. Solid or hatched, and the percentage: convolutions. Every panel has a scale of its own.",
+    title="Time per stage of one decode. Solid or hatched, and the percentage: convolutions. Panels differ in scale.",
     studies=STUDIES, numbers=numbers, draw=draw, blocks="arm",
     cells=(
         latex.text("stage", "stage"), latex.fixed("ms", "ms", 2), latex.fixed("share", "share of decode (%)", 1, 100),
         latex.fixed("convolution_share", "convolutions (%)", 1, 100),
     ),
-    notes=(f"{latex.DAGGER} Read off the picture assets/latency.png of Aoko955/Flash-VAED; clip and device are not stated there.",),
+    notes=(f"{latex.DAGGER} Read off assets/latency.png of Aoko955/Flash-VAED; clip and device are not stated.",),
 )  # fmt: skip

@@ -60,10 +60,17 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
         ax.plot(angles, values, ".", color=colour, markersize=3)
     ax.set_theta_offset(np.pi / 2)
     ax.set_theta_direction(-1)
-    ax.set_xticks(angles, [_wrapped(style.plain(name)) for name in wide.index], fontsize=5.5)
-    ax.tick_params(axis="x", pad=6)
+    ax.set_xticks(angles, [""] * len(angles))
+    for angle, name in zip(angles, wide.index, strict=True):
+        across, up = np.sin(angle), np.cos(angle)  # clockwise from the top
+        ax.text(
+            angle, 106, _wrapped(style.plain(name)), fontsize=5.5,
+            ha="center" if abs(across) < 0.2 else "left" if across > 0 else "right",
+            va="center" if abs(up) < 0.9 else "bottom" if up > 0 else "top",
+        )  # fmt: skip
     ax.set_ylim(0, 100)
-    ax.set_yticks([25, 50, 75, 100], ["25", "50", "75", "100 %"], fontsize=5.5, color=style.GREY)
+    ax.set_yticks([25, 50, 75, 100], ["25 %", "50 %", "75 %", ""], fontsize=5.5, color=style.GREY)
+    ax.set_rlabel_position(180 / len(angles))  # between the first two spokes
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
