@@ -85,8 +85,8 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
         ax.set_xlim(0, 1.6 * longest)
         ax.set_ylim(len(rows) - 0.4, -0.6)
         ax.set_yticks(rows.index, [style.plain(arm, 18) + latex.DAGGER * (kind == "quoted") for arm in rows["arm"]])
-        machine = f"device {device}" if device == "not stated" else device
-        words = f"{style.plain(host, 24)}, {style.plain(machine, 22)}" + ", quoted" * (kind == "quoted")
+        known = [host, device] if device != "not stated" else [host]
+        words = ", ".join(style.plain(word, 20) for word in known) + ", quoted" * (kind == "quoted")
         ax.set_title(words, loc="left")
         if kind == "measured":
             ax.axvline(rows[TOTAL].iloc[0] - rows["decode_s"].iloc[0], color=style.INK, linewidth=0.8, linestyle=":")
