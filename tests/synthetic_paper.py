@@ -33,10 +33,10 @@ def with_spec(run: Run, **spec: Any) -> dict[str, Any]:
     return {**run[0], "spec_json": json.dumps({**json.loads(run[0]["spec_json"]), **spec})}
 
 
-def arms_run(run_id: str, study: str, arms: Mapping[str, Any], seconds: Mapping[str, float], decoders: Mapping[str, str],
-             timing: Mapping[str, int] | None = None, label: str = "all") -> Run:  # fmt: skip
+def arms_run(run_id: str, study: str, arms: Mapping[str, Any], seconds: Mapping[str, float],
+             decoders: Mapping[str, str], timing: Mapping[str, int] | None = None) -> Run:  # fmt: skip
     """A run of the speed task: four samples per arm, the same in each, so that every interval is a point."""
-    run = make_run(run_id, study=study, label=label)
+    run = make_run(run_id, study=study, label="all")
     asked = {arm: {"decoder": decoders[arm], "runtime": {"dtype": "float32", **arms[arm]}} for arm in arms}
     timing = {"frames": 10, "height": 64, "width": 64, **(timing or {})}
     row = with_spec(run, task="speed", arms=asked, baseline=next(iter(arms)), timing=timing)

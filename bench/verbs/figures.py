@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--frames", metavar="DIR", help="pictures to show side by side, DIR/CLIP/NAME.png or .npy")
     parser.add_argument("--docs", action="store_true", help="redraw the SVG pictures of README and docs only")
     given = parser.parse_intermixed_args(argv)
-    chosen = {name: paper.find_figure(name) for name in given.names} or paper.all_figures()
+    chosen = [name for name in given.names if paper.find_figure(name)] or list(paper.all_figures())
     folders = given.results or ["results"]
     results = analysis.load(folders)
     for problem in results.problems:
@@ -56,15 +56,23 @@ def main(argv: list[str]) -> int:
     material = paper.Material(results, quoted, given.study, given.x, given.y, pictures[0] if pictures else None)
     if given.docs:
         return _draw_docs(material, Path(given.out or "docs"))
-    missing = 0
-    for name, figure in chosen.items():
+    undrawn = [name for name in chosen if not _made(name, material, Path(given.out or "figures"))]
+    return int(bool(given.names) and bool(undrawn))
+
+
+def _made(name: str, material: paper.Material, out: Path) -> bool:
+    """Write one figure's files; False, and one line, where there is nothing to make them of."""
+    figure = paper.find_figure(name)
+    try:
         numbers = figure.numbers(material)
-        if numbers.empty:
-            missing += 1
-            print(f"{name}: {paper.missing(figure, material)}", file=sys.stderr)
-        else:
-            print(*paper.write(name, figure, numbers, Path(given.out or "figures")), sep="\n")
-    return int(bool(given.names) and missing > 0)
+        why = paper.missing(figure, material) if numbers.empty else None
+    except ValueError as error:
+        why = str(error)
+    if why:
+        print(f"{name}: {why}", file=sys.stderr)
+        return False
+    print(*paper.write(name, figure, numbers, out), sep="\n")
+    return True
 
 
 def _draw_docs(material: paper.Material, out: Path) -> int:

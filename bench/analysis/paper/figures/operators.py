@@ -31,9 +31,9 @@ def numbers(material: Material) -> pd.DataFrame:
         for run_id, text in zip(results.runs["run_id"], results.runs["spec_json"], strict=True)
     }
     rows = summarise(results)
-    rows = rows[rows["run_id"].map(lambda run_id: swaps[run_id] is not None)]
-    pairs = [swaps[run_id] or ("", "") for run_id in rows["run_id"]]
+    pairs = [swaps[run_id] or (None, None) for run_id in rows["run_id"]]
     rows = rows.assign(stage=[stage for stage, _ in pairs], operator=[operator for _, operator in pairs])
+    rows = rows[rows["stage"].notna()]
     return rows.reindex(columns=KEPT).sort_values(KEPT[:5], ignore_index=True)
 
 

@@ -61,7 +61,7 @@ def test_what_is_wrong_is_said_by_name(material, folder, broken):
         np.save(folder / "bikes" / "b.npy", np.zeros((4, 4, 3), np.uint8))
     else:
         np.save(folder / "bikes" / "b.npy", np.zeros((4, 4), np.uint8))
-    with pytest.raises(ValueError, match="nothing|source.png|the source|height x width x 3"):
+    with pytest.raises(ValueError, match=r"nothing|source\.png|the source|height x width x 3"):
         numbers(dataclasses.replace(material, frames=where))
 
 
