@@ -33,8 +33,7 @@ def write(
     if drawn and figure.draw:
         with style.drawing():
             sheet = figure.draw(numbers, width or figure.width)
-            sheet.draw_without_rendering()
-            sheet.set_layout_engine("none")  # laid out once: every format shows the same
+            style.settle(sheet)
             for form in drawn:
                 paths.append(folder / f"{name}.{form}")
                 sheet.savefig(paths[-1], metadata=_UNDATED[form], dpi=DOTS_PER_INCH)

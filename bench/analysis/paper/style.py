@@ -101,13 +101,21 @@ def bars_of(value: Any, low: Any, high: Any) -> np.ndarray:
     return np.nan_to_num(np.clip(np.stack([value - low, high - value]), 0, None))
 
 
+def settle(figure: Any) -> None:
+    """Lay the figure out, once: what is drawn from here on moves nothing, and every format shows the same."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
 def label_points(axes: Axes, points: list[tuple[float, float, str, str]], size: float = 6.0) -> None:
     """Write labels (x, y, text, colour) beside their points, the first ones first, where they cover nothing.
 
     A label that finds no free place beside its point is left out: the CSV file has all of them.
     """
-    figure = axes.figure
-    figure.draw_without_rendering()  # type: ignore[union-attr]
+    settle(axes.figure)
     written: list[Any] = []
     near = [_around(axes, x, y, 5.0) for x, y, _, _ in points]
     inside = axes.get_window_extent()

@@ -62,7 +62,7 @@ def test_nothing_leaves_the_paper(name, numbers):
     figure = paper.find_figure(name)
     with style.drawing():
         sheet = figure.draw(numbers[name], figure.width)
-        sheet.draw_without_rendering()
+        style.settle(sheet)
         drawn = sheet.get_tightbbox()
     width, height = sheet.get_size_inches()
     over = 0.01  # inches
