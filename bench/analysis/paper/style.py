@@ -105,8 +105,10 @@ def settle(figure: Any) -> None:
     """Lay the figure out, once: what is drawn from here on moves nothing, and every format shows the same."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
         figure.draw_without_rendering()
+        engine.execute(figure)  # again: ticks have moved
         figure.set_layout_engine("none")
 
 

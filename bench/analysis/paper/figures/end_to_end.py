@@ -86,8 +86,8 @@ def draw(frame: pd.DataFrame, width: float) -> Figure:
         ax.set_ylim(len(rows) - 0.4, -0.6)
         ax.set_yticks(rows.index, [style.plain(arm, 18) + latex.DAGGER * (kind == "quoted") for arm in rows["arm"]])
         known = [host, device] if device != "not stated" else [host]
-        words = ", ".join(style.plain(word, 20) for word in known) + ", quoted" * (kind == "quoted")
-        ax.set_title(words, loc="left")
+        words = ", ".join(style.plain(word, 22) for word in known) + ", quoted" * (kind == "quoted")
+        ax.set_title(words, loc="left", fontsize=6.5)
         if kind == "measured":
             ax.axvline(rows[TOTAL].iloc[0] - rows["decode_s"].iloc[0], color=style.INK, linewidth=0.8, linestyle=":")
         ax.grid(axis="y", visible=False)
