@@ -101,5 +101,8 @@ def test_readers_of_results_load_neither_torch_nor_hydra():
 
 
 def test_analysis_needs_no_plotting_package():
-    """The terminal report must work where the dashboard's packages are not installed."""
-    assert loaded_after("import bench.records, bench.analysis, bench.analysis.svg") & {"plotly", "streamlit"} == set()
+    """The report must work without the dashboard's packages, and the numbers of the figures without matplotlib."""
+    drawing = {"plotly", "streamlit", "matplotlib"}
+    assert loaded_after("import bench.records, bench.analysis") & drawing == set()
+    numbers = "from bench.analysis import paper; paper.all_figures()"
+    assert loaded_after(numbers) & {*drawing, "torch", "hydra"} == set()

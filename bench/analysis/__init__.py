@@ -1,7 +1,8 @@
 """From stored rows to numbers, tables and figures: a data frame in, a value out.
 
 `load` reads results folders, `summarise` makes one row per run, `pareto_front` marks what nothing else beats, `table`,
-`figures` and `svg` show it. Statistics are computed here, on reading; the stored rows are raw. No torch, no Hydra.
+`figures` (for the dashboard) and `paper` show it. Statistics are computed here, on reading; the stored rows are raw. No
+torch, no Hydra.
 """
 
 from bench.analysis import arms, end_to_end, redundancy, stages, table, vbench2

@@ -55,6 +55,21 @@ def ratio(results: Results, run_id: str, numerator: str, denominator: str) -> In
     return _ratio(_times(rows, numerator), _times(rows, denominator))
 
 
+def decode_seconds(results: Results, run_id: str, arm: str) -> Interval:
+    """Median seconds of one decode of an arm, with an interval from whole ABBA blocks."""
+    times = _times(results.measurements[results.measurements["run_id"] == run_id], arm)
+    return _ratio(times, np.ones_like(times))
+
+
+def decoders(results: Results) -> dict[tuple[str, str], str]:
+    """The name of the decoder behind every run and arm, as the specification gives it; the arm's own name otherwise."""
+    found = {}
+    for run_id, text in zip(results.runs["run_id"], results.runs["spec_json"], strict=True):
+        for arm, asked in (json.loads(text).get("arms") or {}).items():
+            found[run_id, arm] = str(asked.get("decoder", arm)) if isinstance(asked, dict) else arm
+    return found
+
+
 def render_text(results: Results) -> str:
     """The comparisons as tables, one per run; empty where there is none."""
     table = compare(results)

@@ -1,6 +1,6 @@
 """What a Pareto picture shows, before anyone draws it: the points, the front, the teacher and a colour per plan.
 
-The interactive figure and the static picture both start here, so that they cannot disagree.
+The interactive figure and the paper's both start here, so that they cannot disagree.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 COLUMNS = [
-    "decoder", "latent_space", "compression_thw", "dataset", "device", "metric", "unit", "value", "source",
+    "decoder", "latent_space", "compression_thw", "dataset", "device", "metric", "unit", "value", "source", "protocol",
 ]  # fmt: skip
 
 
@@ -26,14 +26,18 @@ def load_published(results_dir: str | os.PathLike) -> pd.DataFrame:
 
 
 def published_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per decoder and data set, one column per metric and device, as printed in the paper."""
+    """One row per decoder, data set, source and protocol, one column per metric and device, as printed.
+
+    Numbers of a single stage, whose metric has a second word (`stage_time mid`), are left out.
+    """
+    rows = rows[~rows["metric"].str.contains(" ")]
     metric = rows["metric"] + (" " + rows["device"]).where(rows["device"] != "", "")
     wide = rows.assign(metric=metric).pivot_table(
-        index=["decoder", "latent_space", "compression_thw", "dataset", "source"],
+        index=["decoder", "latent_space", "compression_thw", "dataset", "source", "protocol"],
         columns="metric", values="value", sort=False,
     )  # fmt: skip
     wide = wide.reset_index().rename_axis(columns=None)
-    return wide[[name for name in wide if name != "source"] + ["source"]]
+    return wide[[name for name in wide if name not in ("source", "protocol")] + ["source", "protocol"]]
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -18,14 +18,19 @@ def redundancy(results: Results) -> pd.DataFrame:
     Columns run_id, stage (the site), channels, arm (the ranking, "pca" the bound), 0.125, 0.25, 0.5. A ranking that was
     drawn several times is one row, the mean.
     """
-    rows, channels = _stored(results)
-    rows = rows.assign(arm=rows["arm"].str.replace(SEED, "", regex=True))
+    return at_shares(curves(results))
+
+
+def at_shares(curves: pd.DataFrame) -> pd.DataFrame:
+    """The same from the whole curves."""
+    channels = curves.groupby(["run_id", "stage"])["repeat"].transform("max")
     parts = []
     for share in SHARES:
         width = (channels * share).round().clip(lower=1)
-        parts.append(rows[rows["repeat"] == width].groupby(["run_id", "stage", "arm"])["value"].mean().rename(share))
+        chosen = curves[curves["repeat"] == width]
+        parts.append(chosen.set_index(["run_id", "stage", "arm"])["value"].rename(share))
     table = pd.concat(parts, axis=1).reset_index()
-    return table.merge(channels.rename("channels").to_frame().join(rows[["run_id", "stage"]]).drop_duplicates())
+    return table.merge(channels.rename("channels").to_frame().join(curves[["run_id", "stage"]]).drop_duplicates())
 
 
 def against_best(results: Results) -> pd.DataFrame:

@@ -1,75 +1,86 @@
-"""Draw figures from stored results into SVG files; nothing is run.
+"""Draw the paper's figures and tables from stored results; nothing is run.
 
-  python -m bench figures                                  the README's picture, from results/ into docs/
-  python -m bench figures --results DIR --out DIR --study NAME --x speedup --y psnr_teacher
-One file per study, kind of machine and protocol: only such runs share a picture. It shows speed against quality; a run
-of the redundancy task gets a picture of its own with the curves of every site, a run of the stages task two: where the
-time goes, and the roofline. Comparisons of arms and of VBench scores are tables: python -m
-bench report.
+  python -m bench figures                                  all of them, from results/ into figures/
+  python -m bench figures stage_latency scaling            these
+  python -m bench figures --results DIR --out DIR --study NAME
+  python -m bench figures speed_quality --study searched --x decode_time_ms --y psnr_teacher
+  python -m bench figures frames --frames DIR              pictures DIR/CLIP/NAME.png side by side
+  python -m bench figures --docs                           the SVG pictures of README and docs, into docs/
+Each becomes NAME.csv (all digits), NAME.tex (a booktabs table), NAME.pdf and NAME.png. A figure without data says in
+one line what makes them; the exit code is 1 only if it was asked for by name.
 """
 
 from __future__ import annotations
 
-import re
+import dataclasses
 import sys
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from bench import analysis
-from bench.analysis.points import pareto_points
-from bench.analysis.svg import pareto_svg, redundancy_svg, roofline_svg, stages_svg
+from bench.analysis import paper
+from bench.analysis.paper.base import WIDE
+from bench.analysis.published import load_published
 from bench.arguments import parser_of
 
-GROUP = ["study", "device_id", "protocol_id"]
+DOCS = {  # file in docs/ -> the figure it shows and the study it shows it of
+    "quickstart": ("speed_quality", "quickstart"),
+    "redundancy": ("redundancy", "redundancy"),
+    "roofline_bounds": ("roofline", "roofline"),
+    "stage_latency": ("stage_latency", "stage_latency"),
+}
 
 
 def main(argv: list[str]) -> int:
     parser = parser_of("figures", __doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a figure; all of them by default")
     parser.add_argument(
         "--results", action="append", metavar="DIR", help="a results folder; may be given several times"
     )
-    parser.add_argument("--out", default="docs", metavar="DIR", help="where the SVG files go (default: docs)")
-    parser.add_argument("--study", metavar="NAME", help="draw one study only")
+    parser.add_argument("--out", metavar="DIR", help="where the files go (default: figures; with --docs: docs)")
+    parser.add_argument("--study", metavar="NAME", help="take the runs of this study instead of each figure's own")
     parser.add_argument("--x", default="speedup", metavar="COLUMN", help="cost axis (default: speedup)")
     parser.add_argument("--y", default="psnr_source", metavar="COLUMN", help="quality axis (default: psnr_source)")
-    given = parser.parse_args(argv)
-    results = analysis.load(given.results or ["results"])
+    parser.add_argument("--frames", metavar="DIR", help="pictures to show side by side, DIR/CLIP/NAME.png or .npy")
+    parser.add_argument("--docs", action="store_true", help="redraw the SVG pictures of README and docs only")
+    given = parser.parse_intermixed_args(argv)
+    chosen = [name for name in given.names if paper.find_figure(name)] or list(paper.all_figures())
+    folders = given.results or ["results"]
+    results = analysis.load(folders)
     for problem in results.problems:
         print(f"left out: {problem}", file=sys.stderr)
-    summary = analysis.summarise(results)
-    summary = summary[(summary.status == "ok") & ((summary.study == given.study) if given.study else True)]
-    if summary.empty:
-        raise ValueError("no finished run to draw; run a study first: python -m bench multirun")
-    out = Path(given.out)
-    out.mkdir(parents=True, exist_ok=True)
-    seen: Counter[str] = Counter()
-    for study, picture in _pictures(results, summary, given.x, given.y):
-        name = re.sub(r"\W", "_", study) or "runs"  # a stored name never leaves the folder
-        seen[name] += 1
-        path = out / (f"{name}.svg" if seen[name] == 1 else f"{name}-{seen[name]}.svg")
-        path.write_text(picture)
-        print(path)
+    quoted = pd.concat([load_published(folder) for folder in folders], ignore_index=True).drop_duplicates()
+    pictures = [Path(given.frames)] if given.frames else [Path(folder) / "frames" for folder in folders]
+    pictures = [path for path in pictures if given.frames or path.is_dir()]
+    material = paper.Material(results, quoted, given.study, given.x, given.y, pictures[0] if pictures else None)
+    if given.docs:
+        return _draw_docs(material, Path(given.out or "docs"))
+    undrawn = [name for name in chosen if not _made(name, material, Path(given.out or "figures"))]
+    return int(bool(given.names) and bool(undrawn))
+
+
+def _made(name: str, material: paper.Material, out: Path) -> bool:
+    """Write one figure's files; False, and one line, where there is nothing to make them of."""
+    figure = paper.find_figure(name)
+    try:
+        numbers = figure.numbers(material)
+        why = paper.missing(figure, material) if numbers.empty else None
+    except ValueError as error:
+        why = str(error)
+    if why:
+        print(f"{name}: {why}", file=sys.stderr)
+        return False
+    print(*paper.write(name, figure, numbers, out), sep="\n")
+    return True
+
+
+def _draw_docs(material: paper.Material, out: Path) -> int:
+    """The pictures that pages of this repository show, at the width of a page."""
+    for file, (name, study) in DOCS.items():
+        figure, of_study = paper.find_figure(name), dataclasses.replace(material, study=study)
+        numbers = figure.numbers(of_study)
+        if numbers.empty:
+            raise ValueError(f"{file}.svg: {paper.missing(figure, of_study)}")
+        print(*paper.write(file, figure, numbers, out, ["svg"], WIDE))
     return 0
-
-
-def _pictures(results: analysis.Results, summary: pd.DataFrame, x: str, y: str) -> Iterator[tuple[str, str]]:
-    """Study and SVG text of every picture."""
-    with_curves = set(analysis.redundancy.curves(results)["run_id"])
-    with_stages = set(analysis.stages.run_ids(results))
-    with_tables = analysis.arms.run_ids(results) | analysis.vbench2.run_ids(results)
-    for (study, _, _), group in summary.groupby(GROUP):
-        for run_id in group["run_id"]:
-            if run_id in with_curves:
-                yield study, redundancy_svg(results.of([run_id]))
-            if run_id in with_stages:
-                yield study, stages_svg(results.of([run_id]))
-                yield f"{study}_bounds", roofline_svg(results.of([run_id]))
-        others = group[~group["run_id"].isin(with_curves | with_stages | with_tables)]
-        columns = analysis.columns_of(results)
-        if len(others) and pareto_points(others, x, y, columns).rows.empty:
-            print(f"left out: no run of study {study!r} has both {x} and {y}", file=sys.stderr)
-        elif len(others):
-            yield study, pareto_svg(others, x, y, columns)

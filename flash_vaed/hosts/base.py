@@ -59,8 +59,8 @@ def check_fit(theirs: HostLatents, spec: DecoderSpec) -> None:
         if off > TOLERANCE * max(std, ours.std[channel]):
             raise ValueError(
                 f"{theirs.host} and the decoder's {ours.name} latents differ in their statistics: channel {channel} "
-                f"has mean {mean:.4g} and deviation {std:.4g} there, {ours.mean[channel]:.4g} and {ours.std[channel]:.4g} "
-                "here; take a decoder of the host's latent space"
+                f"has mean {mean:.4g} and deviation {std:.4g} there, {ours.mean[channel]:.4g} and "
+                f"{ours.std[channel]:.4g} here; take a decoder of the host's latent space"
             )
 
 

@@ -54,7 +54,7 @@ def published_page(folder: Path) -> AppTest:
 def test_published_numbers_are_shown_with_their_source():
     table = published_page(ROOT / "results").dataframe[0].value
     assert "Flash-VAED-Wan 2.1" in set(table["decoder"])
-    assert table["source"].str.contains("arXiv").all()
+    assert (table["source"] != "").all()
 
 
 def test_no_published_numbers_is_a_message(tmp_path):

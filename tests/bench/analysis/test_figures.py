@@ -1,9 +1,8 @@
-"""Both pictures show the same points, and stored text stays text in them."""
+"""The interactive figure shows every point, and stored text stays text in it."""
 
 from __future__ import annotations
 
 import re
-from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,6 @@ import pytest
 from bench import analysis
 from bench.analysis.figures import FADED, pareto_figure
 from bench.analysis.points import TEACHER_COLOUR, pareto_points, plan_colours
-from bench.analysis.svg import pareto_svg
-from bench.analysis.svg.paper import ticks
-from bench.analysis.svg.pareto import HEIGHT, WIDTH
 from tests.synthetic_results import make_run, quickstart, store
 
 HOSTILE = "<img src=x onerror=alert(1)> & %{x} <a href='http://x'>x</a>\x00\x1b"
@@ -86,17 +82,15 @@ def test_a_plan_keeps_its_colour_when_rows_are_filtered(summary):
 
 def test_groups_do_not_share_a_picture(tmp_path):
     summary = summary_of(tmp_path, make_run("a"), make_run("b", device_id="gpu"))
-    for draw in (pareto_figure, pareto_svg):
-        with pytest.raises(ValueError, match="cannot share one picture"):
-            draw(summary)
-        with pytest.raises(ValueError, match="unknown column"):
-            draw(summary, x="mood")
+    with pytest.raises(ValueError, match="cannot share one picture"):
+        pareto_figure(summary)
+    with pytest.raises(ValueError, match="unknown column"):
+        pareto_figure(summary, x="mood")
 
 
 def test_nothing_to_draw_still_draws_axes(summary):
     for rows in (summary[summary["status"] == "oom"], summary.iloc[:0]):
         assert pareto_figure(rows).layout.xaxis.title.text.startswith("Speed-up")
-        ElementTree.fromstring(pareto_svg(rows))
 
 
 def test_a_quality_nobody_measured_is_an_empty_picture(summary):
@@ -111,7 +105,7 @@ def test_an_exact_copy_does_not_flatten_the_others(tmp_path):
     assert "identical to the reference: &lt;same&gt;" in figure.layout.annotations[0].text
 
 
-def test_stored_text_is_inert_in_both_pictures(tmp_path):
+def test_stored_text_is_inert(tmp_path):
     row, rows = make_run("r", label=HOSTILE, study=HOSTILE)
     row["spec_json"] = row["spec_json"].replace('"plan_name": "paper"', '"plan_name": "<script>x</script>"')
     summary = summary_of(tmp_path, (row, rows), make_run("s", psnr=20.0, label=HOSTILE))
@@ -121,59 +115,9 @@ def test_stored_text_is_inert_in_both_pictures(tmp_path):
             assert not re.search(r"<(?!b>|/b>|br>)", text), text
         assert trace.hovertemplate is None
         assert trace.texttemplate is None
-    picture = ElementTree.fromstring(pareto_svg(summary))
-    assert {element.tag.split("}")[1] for element in picture.iter()} <= {
-        "svg", "rect", "line", "text", "g", "polyline", "circle", "polygon", "path",
-    }  # fmt: skip
 
 
-def test_the_svg_shows_every_point_label_and_axis(summary):
-    picture = ElementTree.fromstring(pareto_svg(summary))
-    texts = {element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")}
-    finished = summary[summary["status"] == "ok"]
-    assert set(finished["label"]) <= texts
-    assert "Speed-up over the teacher (x), higher is better" in texts
-    circles = picture.findall(".//{http://www.w3.org/2000/svg}circle")
-    legend = finished["plan"].nunique()
-    assert len(circles) == len(finished) + legend - 1, "the teacher's legend entry is its star"
-
-
-@pytest.mark.parametrize(
-    ("x", "y"), [("speedup", "psnr_source"), ("parameters", "ssim_teacher"), ("decode_time_ms", "psnr_teacher")]
-)
-def test_the_svg_stays_on_its_paper(summary, x, y):
-    picture = pareto_svg(summary, x, y)
-    for name, limit in (("cx", WIDTH), ("cy", HEIGHT), ("x1", WIDTH), ("x2", WIDTH), ("y1", HEIGHT), ("y2", HEIGHT)):
-        for value in re.findall(rf' {name}="([-\d.]+)"', picture):
-            assert 0 <= float(value) <= limit
-
-
-def test_svg_labels_do_not_cover_each_other(tmp_path):
-    """In a crowd some labels are left out rather than printed over others; the front comes first."""
-    crowd = [make_run(f"r{n}", label=f"variant {n}", speedup=2 + 0.02 * n, psnr=28 + 0.1 * (n % 3)) for n in range(12)]
-    picture = pareto_svg(summary_of(tmp_path, *crowd))
-    pattern = r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="start"[^>]*font-size="11"[^>]*>([^<]+)<'
-    boxes = [
-        (float(x), float(y) - 9, float(x) + 5.5 * len(text), float(y)) for x, y, text in re.findall(pattern, picture)
-    ]
-    assert 4 <= len(boxes) <= 12
-    assert "variant 11<" in picture
-    for index, one in enumerate(boxes):
-        for other in boxes[index + 1 :]:
-            assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
-
-
-@pytest.mark.parametrize("values", [[0.0, 1.0], [3.0], [-2.5, 1e9], [1e-6, 2e-6], [5.0, 5.0], []])
-def test_ticks_cover_the_values_in_round_steps(values):
-    marks = ticks(values)
-    steps = np.diff(marks)
-    assert 2 <= len(marks) <= 14
-    assert np.allclose(steps, steps[0])
-    assert all(marks[0] <= value <= marks[-1] for value in values)
-
-
-def test_pictures_do_not_change_the_summary(summary):
+def test_drawing_does_not_change_the_summary(summary):
     before = summary.copy()
     pareto_figure(summary)
-    pareto_svg(summary)
     pd.testing.assert_frame_equal(summary, before)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bench import analysis
-from bench.analysis.svg import roofline_svg, stages_svg
+from bench.analysis import paper
 from bench.calibration import Calibration
 from bench.config import compose, options, to_config, to_run_spec
 from bench.job import Job, Places
@@ -111,12 +111,12 @@ def test_stages_add_up_to_the_decode(results):
     assert "convolutions" in analysis.stages.render_text(results)
 
 
-def test_pictures_show_every_arm_and_stage(results):
-    for draw in (stages_svg, roofline_svg):
-        svg = draw(results.of(results.runs.query("study == 'stages'")["run_id"]))
-        assert svg.startswith("<svg")
-        for name in ("large", "half", "up3"):
-            assert f">{name}<" in svg
+def test_the_paper_s_figures_read_every_arm_and_stage(results):
+    material = paper.Material(results, study="stages")
+    for name in ("stage_latency", "roofline"):
+        numbers = paper.find_figure(name).numbers(material)
+        assert set(numbers["arm"]) == {"large", "small", "half"}
+        assert {"up3", "head"} <= set(numbers["stage"])
 
 
 def test_a_summary_of_arms_has_no_student_and_no_teacher(results):
