@@ -4,8 +4,7 @@
   python -m bench figures --results DIR --out DIR --study NAME --x speedup --y psnr_teacher
 One file per study, kind of machine and protocol: only such runs share a picture. It shows speed against quality; a run
 of the redundancy task gets a picture of its own with the curves of every site, a run of the stages task two: where the
-time goes, and the roofline. Comparisons of arms and of VBench scores are tables: python -m
-bench report.
+time goes, and the roofline. Comparisons of arms and VBench's scores are tables: python -m bench report.
 """
 
 from __future__ import annotations
