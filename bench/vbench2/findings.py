@@ -52,12 +52,8 @@ for name in sys.argv[1:]:
         print("+", name, getattr(sys.modules[name.split(".")[0]], "__version__", ""), flush=True)
     except BaseException as error:
         print("-", name, type(error).__name__, " ".join(str(error).split())[:200], flush=True)
-print("?", "cuda", flush=True)
-try:
-    import torch
-    print("+" if torch.cuda.is_available() else "-", "cuda", flush=True)
-except BaseException:
-    print("-", "cuda", flush=True)
+torch = sys.modules.get("torch")
+print("+" if torch is not None and torch.cuda.is_available() else "-", "cuda", flush=True)
 """
 
 
@@ -87,7 +83,7 @@ def examine(root: str | None, python: str | None) -> Iterator[Finding]:
         if missing:
             told = f"{missing[0]} is not there, {told}; get it with: {weight.how()}"
         yield Finding(f"weights {name}", "missing" if missing else "ok", told)
-    for program, why in (("ffmpeg", "Instance_Preservation cuts clips"), ("ffprobe", "Instance_Preservation reads lengths"),
+    for program, why in (("ffmpeg", "Instance_Preservation cuts clips"), ("ffprobe", "it reads their lengths"),
                          ("unzip", "to unpack RAFT"), ("wget", "downloads of ArcFace and RAFT")):  # fmt: skip
         path, package = shutil.which(program), "ffmpeg" if program == "ffprobe" else program
         told = path or f"not on the path; {why}: apt install {package}"
