@@ -162,6 +162,15 @@ def test_nothing_starts_while_a_video_is_missing_in_any_arm(place, capsys):
     assert calls(place / "root") == []
 
 
+def test_a_plan_of_other_prompts_is_refused_before_anything_starts(place, capsys):
+    make_root(
+        place / "other", {"Camera_Motion": ["Garden, zoom in."], "Human_Identity": ["A man."], "Diversity": ["B"]}
+    )
+    assert main([*asked(place), "--root", str(place / "other")]) == 2
+    assert "lacks prompts of the plan in Diversity" in capsys.readouterr().err
+    assert calls(place / "other") == []
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
