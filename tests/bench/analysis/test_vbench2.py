@@ -77,6 +77,7 @@ def test_a_partial_table_has_no_category_and_no_total():
     assert math.isnan(row(table, "teacher", "Creativity")["score"])
     assert math.isnan(row(table, "teacher", "total")["score"])
     assert "teacher: 2 of 3 dimensions, no total" in vbench2.text(table, True)
+    assert "Diversity" not in vbench2.text(table, True)
 
 
 def test_motion_order_is_zero_when_nearly_all_are_invalid():
