@@ -102,7 +102,10 @@ def render_text(results: Results) -> str:
 
 
 def text(table: pd.DataFrame, complete: bool) -> str:
-    """A table of `compare` for the terminal: scores in per cent, an arm's column of differences beside its own."""
+    """A table of `compare` for the terminal: scores in per cent, an arm's differences beside them.
+
+    What no arm has a value for is not shown.
+    """
     arms = list(table["arm"].drop_duplicates())
     by_arm = {arm: table[table["arm"] == arm].reset_index(drop=True) for arm in arms}
     headings, against = ["", arms[0]], [arm for arm in arms if by_arm[arm]["prompts"].notna().any()]
@@ -110,6 +113,8 @@ def text(table: pd.DataFrame, complete: bool) -> str:
         headings += [arm, *([f"minus {arms[0]} [95 %]", "prompts", "left out"] if arm in against else [])]
     lines = [headings]
     for index, first in by_arm[arms[0]].iterrows():
+        if not any(by_arm[arm].loc[index]["videos"] for arm in arms):
+            continue
         line = [f"{'  ' if first['level'] == 'dimension' else ''}{first['name']}"]
         for arm in arms:
             row = by_arm[arm].loc[index]

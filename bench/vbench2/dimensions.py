@@ -44,8 +44,8 @@ class Dimension:
 
 COMMON_PACKAGES = ("torch", "torchvision", "numpy", "cv2", "decord", "PIL", "tqdm", "yaml", "gdown", "scenedetect")
 
-_7B = "a 7B model in bfloat16 and 64 frames: about 24 GB of GPU memory"
-_TWO_7B = "two 7B models in bfloat16: about 40 GB of GPU memory"
+_7B = "a 7B model in bfloat16, 15 GB of weights, and 64 frames on the GPU"
+_TWO_7B = "two 7B models in bfloat16, 30 GB of weights, and 64 frames on the GPU"
 _WHOLE_CLIP = "a whole video on the GPU at once"
 
 

@@ -1,6 +1,6 @@
 """VBench 1.0's `temporal_flickering` by its own package, in its own interpreter: the one dimension without weights.
 
-A video's value is (255 - mean |f_t - f_(t+1)|) / 255 over its frames as 8-bit pictures (`vbench/temporal_flickering.py`,
+A value is (255 - mean |f_t - f_(t+1)|) / 255 over a video's frames as 8-bit pictures (`vbench/temporal_flickering.py`,
 version 0.1.5): 1 for a still picture.
 """
 

@@ -57,6 +57,8 @@ def perform(sweep: Sweep, say: Callable[[str], object]) -> Iterator[Done]:
     outer, inner = sweep.out.resolve(), sweep.videos.resolve()
     if outer.is_relative_to(inner) or inner.is_relative_to(outer):
         raise ValueError(f"--out {sweep.out} and --videos {sweep.videos} must not lie in each other")
+    for dimension in sweep.dimensions:
+        _records(sweep, dimension)  # a plan of other prompts is said here
     say(f"checking {len(sweep.arms)} arms: {', '.join(sweep.arms)}")
     videos.check_complete(sweep.plan, sweep.videos, sweep.arms, sweep.dimensions)
     for arm in sweep.arms:

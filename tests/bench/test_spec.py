@@ -9,7 +9,12 @@ from dataclasses import replace
 import pytest
 
 from bench.records import check_run_id
+from bench.spec import HostChoice, Prompts
 from tests.bench.examples import SPEC
+
+SPEC = replace(
+    SPEC, host=HostChoice("tiny_wan", None, 17, 96, 96, 4, 1.0, 16), prompts=Prompts(("a cat",), "a file", 3, 2, "f")
+)
 
 
 def changed(value):
@@ -40,7 +45,7 @@ CHANGES = dict(one_field_changes(SPEC))
 
 @pytest.mark.parametrize("field", CHANGES)
 def test_every_field_but_where_data_lies_changes_the_hash(field):
-    assert (CHANGES[field].digest() == SPEC.digest()) == (field in ("data.root", "distill.latents"))
+    assert (CHANGES[field].digest() == SPEC.digest()) == (field in ("data.root", "distill.latents", "prompts.file"))
 
 
 def test_the_order_of_stages_and_metrics_in_a_file_does_not_change_the_hash():
@@ -71,7 +76,22 @@ def test_protocol_is_how_decoders_are_judged_not_what_is_judged(field):
         "data.source", "data.evaluate", "data.max_clips", "data.frames", "data.size", "data.stride", "data.start",
         "data.evaluate_fingerprint", "metrics", "timing.frames", "timing.height", "timing.width", "teacher.fingerprint",
     }  # fmt: skip
-    assert (CHANGES[field].protocol_id() != SPEC.protocol_id()) == (field in judged)
+    generated = field.startswith(("host.", "prompts.")) and field != "prompts.file"
+    assert (CHANGES[field].protocol_id() != SPEC.protocol_id()) == (field in judged or generated)
+
+
+def test_a_checkpoint_is_known_by_its_weights_and_not_by_where_it_lies():
+    here, there, other = (
+        replace(SPEC, arms=(replace(SPEC.arms[0], decoder=path, fingerprint=weights),))
+        for path, weights in (("a", "1"), ("b", "1"), ("a", "2"))
+    )
+    assert here.digest() == there.digest() != other.digest()
+
+
+def test_what_came_later_is_left_out_where_it_is_not_used():
+    plain = replace(SPEC, host=None, prompts=None).to_json()
+    assert not {"host", "prompts"} & set(plain)
+    assert not any("fingerprint" in arm for arm in plain["arms"].values())
 
 
 def test_a_spec_can_be_a_key_and_cannot_be_changed():

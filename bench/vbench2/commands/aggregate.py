@@ -2,8 +2,8 @@
 
   python -m bench vbench2 aggregate --plan plan.json --out OUT --control teacher
   python -m bench vbench2 aggregate --plan plan.json --out OUT --control teacher --results results/local --json
-There is a total only for 18 of 18 dimensions on the official list. With --results the values of single videos are stored
-too, and `report` shows them. Exit code 1 when a result had to be left out.
+There is a total only for 18 of 18 dimensions on the official list. With --results the values of single videos are
+stored too, and `report` shows them. Exit code 1 when a result had to be left out.
 """
 
 from __future__ import annotations

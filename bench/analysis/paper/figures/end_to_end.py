@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bench.analysis import end_to_end
 from bench.analysis.paper import latex, style
 from bench.analysis.paper.base import Material, PaperFigure
 from bench.analysis.points import PALETTE, TEACHER_COLOUR
@@ -37,27 +37,8 @@ def numbers(material: Material) -> pd.DataFrame:
 
 def generations(results: Results) -> pd.DataFrame:
     """Columns host, device, arm, the parts of `PARTS` and `end_to_end_s` in seconds, speedup, amdahl_ceiling."""
-    found = []
-    for run in results.runs.to_dict("records"):
-        spec = json.loads(run["spec_json"])
-        if spec.get("task") != "generate":
-            continue
-        rows = results.measurements[results.measurements["run_id"] == run["run_id"]]
-        rows = rows[rows["metric"].isin([*PARTS, TOTAL])]
-        medians = rows.groupby(["arm", "metric"], sort=False)["value"].median().unstack("metric", sort=False)
-        medians = medians.reindex(columns=[*PARTS, TOTAL])
-        baseline = spec.get("baseline")
-        if baseline not in medians.index:
-            continue
-        whole, decode = medians.loc[baseline, TOTAL], medians.loc[baseline, "decode_s"]
-        ordered = [baseline, *(arm for arm in medians.index if arm != baseline)]
-        for arm in ordered:
-            found.append({
-                "host": spec["generate"]["host"], "device": run["device_name"], "arm": arm,
-                **medians.loc[arm].to_dict(),
-                "speedup": whole / medians.loc[arm, TOTAL], "amdahl_ceiling": whole / (whole - decode),
-            })  # fmt: skip
-    return pd.DataFrame(found)
+    found = end_to_end.table(results).rename(columns={"device_name": "device"})
+    return found[["host", "device", "arm", *PARTS, TOTAL, "speedup", "amdahl_ceiling"]]
 
 
 def _quoted(published: pd.DataFrame) -> pd.DataFrame:

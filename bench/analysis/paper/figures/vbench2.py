@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bench.analysis import vbench2
 from bench.analysis.paper import latex, style
 from bench.analysis.paper.base import Material, PaperFigure
 from bench.analysis.results import Results
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STUDIES = ("vbench2",)
-PREFIX = "vbench2_"
 LINES = ("-", "--", ":", "-.")
 
 
@@ -25,14 +25,14 @@ def numbers(material: Material) -> pd.DataFrame:
 
 
 def scores(results: Results) -> pd.DataFrame:
-    """Columns arm, dimension, score, videos."""
-    rows = results.measurements
-    rows = rows[rows["metric"].str.startswith(PREFIX) & rows["value"].notna()]
-    if rows.empty:
+    """Columns arm, dimension, score, videos; of the newest run that holds scores."""
+    runs = results.of(vbench2.run_ids(results)).runs.sort_values("started_at")
+    if runs.empty:
         return pd.DataFrame(columns=["arm", "dimension", "score", "videos"])
-    rows = rows.assign(dimension=rows["metric"].str.removeprefix(PREFIX).str.replace("_", " "))
-    values = rows.groupby(["arm", "dimension"], sort=False)["value"].agg(["mean", "size"])
-    return values.rename(columns={"mean": "score", "size": "videos"}).reset_index()
+    found = vbench2.of_run(results, runs["run_id"].iloc[-1])
+    found = found[(found["level"] == "dimension") & found["score"].notna()]
+    found = found.assign(dimension=found["name"].str.replace("_", " "), videos=found["videos"] - found["invalid"])
+    return found[["arm", "dimension", "score", "videos"]].reset_index(drop=True)
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
