@@ -84,7 +84,7 @@ def generation(run_id: str, host: str, decode_s: Mapping[str, float]) -> Run:
     """One host: 1 s of text, 5 s of denoising, 0.5 s of writing, and each decoder's seconds; three repeats."""
     run = make_run(run_id, study="end_to_end", label=host)
     row = with_spec(run, task="generate", baseline=next(iter(decode_s)), arms={arm: {} for arm in decode_s},
-                    generate={"host": host})  # fmt: skip
+                    host={"name": host, "frames": 81})  # fmt: skip
     rows = []
     for arm, decode in decode_s.items():
         parts = {"text_s": 1.0, "denoise_s": 5.0, "decode_s": decode, "write_s": 0.5, "end_to_end_s": 6.5 + decode}
@@ -99,12 +99,13 @@ def judged(run_id: str = "vb") -> Run:
     """VBench-2.0 scores of two videos: 0.4 and 0.6 for the teacher, 0.1 less for the student."""
     run = make_run(run_id, study="vbench2", label="all")
     rows = [
-        row_of(run_id, arm, f"vbench2_{name}", score - less, clip=f"v{place}", higher_is_better=True)
+        row_of(run_id, arm, f"vbench2_{name}", score - less, clip=f"v{place}-0.mp4", higher_is_better=True)
         for name in DIMENSIONS
         for arm, less in (("wan2.1", 0.0), ("flash-vaed-wan2.1", 0.1))
         for place, score in enumerate((0.4, 0.6))
     ]
-    return with_spec(run, task="vbench2"), rows
+    told = {"categories": {"All": list(DIMENSIONS)}, "control": None, "complete": False}
+    return with_spec(run, task="vbench2", vbench2=told), rows
 
 
 def redundancy_run(run_id: str = "rd") -> Run:
