@@ -42,6 +42,7 @@ from bench.spec import (
     Timing,
 )
 from bench.tasks import ARM_TASKS, TASKS
+from bench.tasks.generate import OWN
 from bench.tasks.profile import timing_plan
 from bench.words import did_you_mean
 from flash_vaed.distill import PHASES, DistilRecipe, Settings
@@ -135,7 +136,7 @@ def to_run_spec(config: schema.Config) -> RunSpec:
         ),
         runtime=_runtime(config.runtime),
         seed=config.seed,
-        arms=_arms(config.arms, config.baseline),
+        arms=_arms(config.arms, config.baseline or (OWN if OWN in config.arms else "")),
         host=_host(config.host) if config.task.name == "generate" else None,
         prompts=_prompts(config.prompts) if config.task.name == "generate" else None,
     )  # fmt: skip

@@ -234,7 +234,7 @@ class Config:
     device: DeviceConf = field(default_factory=DeviceConf)
     task: TaskConf = field(default_factory=TaskConf)
     arms: dict[str, ArmConf] = field(default_factory=dict)  # for tasks that compare decoders by name
-    baseline: str = ""  # the arm that the others are measured against; the first one, if empty
+    baseline: str = ""  # the arm that the others are measured against; if empty the one called own, else the first
     host: HostConf = field(default_factory=HostConf)  # of task=generate
     prompts: PromptsConf = field(default_factory=PromptsConf)
     self_forcing: SelfForcingConf = field(default_factory=SelfForcingConf)

@@ -151,7 +151,12 @@ def verdict_rows(lineup: Lineup, samples: list[Sample], drift: float, clocks: di
         ratio = ratio_of_medians(times[base], seconds, blocks)
         half_width = (ratio.high - ratio.low) / 2 / ratio.value
         wide = not half_width <= HALF_WIDTH[kind]
-        reasons = [f"the interval of the ratio is {half_width:.1%} to each side"] * wide + common
+        said = (
+            "one block gives no interval"
+            if np.isnan(half_width)
+            else (f"the interval of the ratio is {half_width:.1%} to each side")
+        )
+        reasons = [said] * wide + common
         yield _row(lineup, arm, "accepted", float(not reasons), "1", higher=True, note="; ".join(reasons) or None)
 
 
