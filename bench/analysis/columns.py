@@ -36,6 +36,9 @@ COSTS = (
     Column("macs_per_frame", "MACs per frame", "", False),
     Column("peak_memory_mb", "Peak memory", "MB", False),
     Column("first_frame_s", "Time to the first frame", "s", False),
+    Column("energy_per_frame_j", "Energy per frame", "J", False),
+    Column("state_bytes", "State between chunks", "byte", False),
+    Column("min_bytes_per_frame", "Least memory traffic per frame", "byte", False),
 )
 
 METRIC_LABELS = {"psnr": "PSNR", "psnr_mse": "PSNR of mean MSE", "ssim": "SSIM", "lpips": "LPIPS", "fvd": "FVD"}
