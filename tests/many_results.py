@@ -1,6 +1,6 @@
 """Made-up results by the thousand: packed files of realistic rows, to prove that readers stay fast.
 
-    python -m tests.many_results FOLDER [--runs 10000] [--rows-per-run 200]
+python -m tests.many_results FOLDER [--runs 10000] [--rows-per-run 200]
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ COSTS = ("parameters", "macs_per_frame", "first_frame_s", "energy_per_frame_j", 
 def arm_rows(results: Results) -> pd.DataFrame:
     """One row per run and arm of the runs that compare arms, with the summary's columns as far as an arm has them.
 
-    `label` is the arm, `plan` its decoder, `kind` is `baseline` for the first arm and `arm` for the others. `speedup` is
-    filled only where the baseline is a teacher, since that is what the column means. `accepted` is 0 where the run
+    `label` is the arm, `plan` its decoder, `kind` is `baseline` for the first arm and `arm` for the others. `speedup`
+    is filled only where the baseline is a teacher, since that is what the column means. `accepted` is 0 where the run
     itself says that the times may not be quoted.
     """
     arms = results.of(run_ids(results))

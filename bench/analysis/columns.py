@@ -50,7 +50,7 @@ def quality_column(metric: str, against: str, unit: str, higher_is_better: bool)
     """The column of one metric against the source clip or against the teacher's output."""
     label = METRIC_LABELS.get(metric, metric.replace("_", " ").capitalize())
     shown_unit = "" if unit in ("1", "ratio", "score") else unit
-    return Column(f"{metric}_{against}", f"{label} against {against}", shown_unit, higher_is_better, quality=True)
+    return Column(f"{metric}_{against}", f"{label} against {against}", shown_unit, bool(higher_is_better), quality=True)
 
 
 KNOWN: Mapping[str, Column] = {column.name: column for column in COSTS} | {

@@ -14,7 +14,7 @@ PLAIN = ("study", "label", "status", "protocol_id", "device_id", "device_name", 
 def flatten(value: Any, prefix: str = "") -> dict[str, str]:
     """`{"a": {"b": 1}}` as `{"a.b": "1"}`; lists and empty mappings are JSON text."""
     if isinstance(value, dict) and value:
-        found = {}
+        found: dict[str, str] = {}
         for key, inner in value.items():
             found |= flatten(inner, f"{prefix}.{key}" if prefix else str(key))
         return found

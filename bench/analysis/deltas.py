@@ -1,9 +1,9 @@
 """What a variant changes against its study's control: paired differences with bootstrap intervals.
 
 Runs of one seed form a pair. Where a number is a mean over clips, the clips are pairs too. An interval comes from
-drawing seeds, and within them clips, with replacement (percentile bootstrap of clusters; Davison and Hinkley, Bootstrap
-Methods and their Application, 1997, section 3.8). It says how much the mean depends on which seeds and clips were taken,
-no more: with two or three of each it is rough.
+drawing seeds, and within them clips, with replacement (percentile bootstrap of clusters; Davison and Hinkley,
+Bootstrap Methods and their Application, 1997, section 3.8). It says how much the mean depends on which seeds and clips
+were taken, no more: with two or three of each it is rough.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 SPEC_COLUMNS = (
-    "teacher", "plan", "stages", "ratio", "criterion", "scaling", "weighting", "subsets", "start", "phases", "steps",
-    "runtime", "dtype", "chunk", "seed", "source", "split", "timing", "timed_frames",
+    "task", "teacher", "plan", "stages", "ratio", "criterion", "scaling", "weighting", "subsets", "start", "phases",
+    "steps", "runtime", "dtype", "chunk", "seed", "source", "split", "timing", "timed_frames",
 )  # fmt: skip
 
 SPEC_NUMBERS = ("ratio", "steps", "chunk", "seed", "timed_frames")
@@ -18,6 +18,7 @@ def unpack_spec(spec_json: str) -> dict[str, Any]:
     spec = json.loads(spec_json)
     phases, stages = dig(spec, "distill", "phases"), describe_stages(dig(spec, "plan"))
     return {
+        "task": _text(dig(spec, "task")),
         "teacher": _text(dig(spec, "teacher", "path")),
         "plan": _text(dig(spec, "plan_name")) or stages,
         "stages": stages,

@@ -135,7 +135,7 @@ def _column_names(rows: pd.DataFrame) -> pd.Series:
     """`<metric>[_<against>]` for each row of the student, with the arm in front for any other arm."""
     arm, stored, against = (rows[name].astype(object) for name in ("arm", "metric", "against"))
     metric = stored.map({name: column for name, (column, _) in RENAMED.items()}).fillna(stored)
-    against = against.map(lambda name: f"_{name}", na_action="ignore").fillna("")
+    against = against.map(lambda name: "" if pd.isna(name) else f"_{name}")
     return (arm + "_").where(arm != "student", "") + metric + against
 
 

@@ -1,6 +1,7 @@
 """Training curves as stored: losses and what else was watched, step by step, phase by phase.
 
-`loss_<phase>` and `training_<phase>` rows carry the step in `repeat`, counted through all phases, and the term in `stage`.
+`loss_<phase>` and `training_<phase>` rows carry the step in `repeat`, counted through all phases, and the term in
+`stage`.
 """
 
 from __future__ import annotations
@@ -36,9 +37,8 @@ def budget(summary: pd.DataFrame, quality: str) -> pd.DataFrame:
     runs = summary[(summary["status"] == "ok") & summary["steps"].notna() & summary[quality].notna()]
     same = ["study", "plan", "ratio", "criterion", "start", "phases", "source", "label_family"]
     runs = runs.assign(label_family=runs["label"].map(_family))
-    keys = runs[same].astype(str).agg(" | ".join, axis=1)
     parts = []
-    for _, group in runs.groupby(keys, sort=False):
+    for _, group in runs.groupby(same, sort=False, dropna=False):
         by_step = group.groupby("steps")[quality].agg(["mean", "min", "max", "size"]).reset_index()
         if len(by_step) > 1:
             by_step.columns = ["steps", "value", "low", "high", "runs"]

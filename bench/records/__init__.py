@@ -4,6 +4,7 @@
 Nothing here imports torch, Hydra or the models, so that readers of results stay light.
 """
 
+from bench.records.frames import stored_clips, stored_frames, write_frames
 from bench.records.merge import MergeReport, merge
 from bench.records.packed import pack, write_pack
 from bench.records.read import Problem, is_finished, read, read_placed, rows_at, stored_runs
@@ -25,7 +26,10 @@ __all__ = [
     "read",
     "read_placed",
     "rows_at",
+    "stored_clips",
+    "stored_frames",
     "stored_runs",
+    "write_frames",
     "write_pack",
     "write_run",
 ]

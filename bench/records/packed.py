@@ -8,8 +8,10 @@ Part files stay what a runner writes; packing copies. Rows of a few runs are fou
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -42,9 +44,8 @@ def write_pack(target: str | os.PathLike, runs: pa.Table, measurements: pa.Table
     for at, table, schema in ((path, measurements, MEASUREMENTS), (run_path, runs, RUNS)):
         index = pc.sort_indices(table, sort_keys=[("run_id", "ascending")])  # stable: rows of a run keep order
         ordered = table.take(index).select(schema.names).cast(schema)
-        write_atomically(
-            at,
-            lambda stream, ordered=ordered: pq.write_table(
-                ordered, stream, compression="zstd", row_group_size=ROWS_PER_GROUP, write_page_checksum=True
-            ),
-        )
+        write_atomically(at, functools.partial(_write_table, ordered))
+
+
+def _write_table(table: pa.Table, stream: BinaryIO) -> None:
+    pq.write_table(table, stream, compression="zstd", row_group_size=ROWS_PER_GROUP, write_page_checksum=True)

@@ -104,7 +104,8 @@ def rows_at(places: Mapping[str, Path], run_ids: Collection[str]) -> pd.DataFram
     """The measurements of these runs, as `read` gives them, from their files alone; a file that has gone or was
     damaged since gives no rows.
     """
-    tables, packed = [], {}
+    tables: list[pa.Table] = []
+    packed: dict[Path, list[str]] = {}
     for run_id in dict.fromkeys(run_ids):
         path = places.get(run_id)
         if path is not None and path.parent.name == PACKED:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 FOLDERS = ("runs", "measurements", "packed", "published")
 REFRESH_S = 60.0  # an address is listed at most this often
@@ -67,6 +68,6 @@ def _mirror(address: str, target: Path) -> None:
 def _is_fresh(path: Path, entry: dict) -> bool:
     if not path.exists() or path.stat().st_size != entry["size"]:
         return False
-    stamp = entry.get("LastModified") or entry.get("mtime") or entry.get("created") or entry.get("updated")
+    stamp: Any = entry.get("LastModified") or entry.get("mtime") or entry.get("created") or entry.get("updated")
     changed_s = stamp.timestamp() if hasattr(stamp, "timestamp") else stamp
     return not isinstance(changed_s, (int, float)) or changed_s <= path.stat().st_mtime

@@ -15,7 +15,9 @@ from bench.analysis.figures.style import SCALE, colour_of, lay_out, shown
 ROW = 24  # pixels of a variant
 
 
-def deltas_figure(table: pd.DataFrame, columns: Mapping[str, Column], colours: Mapping[str, str], control: str) -> go.Figure:
+def deltas_figure(
+    table: pd.DataFrame, columns: Mapping[str, Column], colours: Mapping[str, str], control: str
+) -> go.Figure:
     """A panel per column of `deltas`: a row per variant and corner, its difference from the control, 95 % interval."""
     names = list(dict.fromkeys(table["column"]))
     rows = list(dict.fromkeys(_row_name(row) for row in table.to_dict("records")))[::-1]
@@ -82,3 +84,29 @@ def _card(row: dict, column: Column, control: str) -> str:
         f"<b>{_row_name(row)}</b>", f"{shown(column.title)}: {row['value']:.5g}",
         f"{shown(control)}: {row['control']:.5g}", f"difference {row['delta']:+.4g}{bounds}", pairs,
     ])  # fmt: skip
+
+
+def arms_figure(table: pd.DataFrame, colours: Mapping[str, str], decoders: Mapping[str, str]) -> go.Figure:
+    """Times as fast as the baseline, a row per arm of `arms.compare` of one run; `decoders`: each arm's decoder."""
+    rows = table[table["ratio"].notna()].to_dict("records")
+    figure = go.Figure(
+        go.Scatter(
+            x=[row["ratio"] for row in rows], y=[shown(row["arm"], 40) for row in rows], mode="markers+text",
+            text=[f"{row['ratio']:.3g}" for row in rows], textposition="top center", textfont={"size": 11},
+            marker={
+                "size": 11, "color": [colour_of(colours, decoders.get(row["arm"])) for row in rows],
+                "symbol": ["circle" if row["accepted"] else "circle-open" for row in rows],
+            },
+            error_x={
+                "array": [row["ratio_high"] - row["ratio"] for row in rows],
+                "arrayminus": [row["ratio"] - row["ratio_low"] for row in rows], "thickness": 1.5, "width": 3,
+                "color": "#888888",
+            },
+            hovertext=[f"<b>{shown(row['arm'])}</b><br>{1e3 * row['decode_s']:.4g} ms, {row['fps']:.4g} frame/s<br>"
+                       f"decoder {shown(decoders.get(row['arm'], ''))}" for row in rows], hoverinfo="text",
+        )
+    )  # fmt: skip
+    lay_out(figure, 120 + 44 * max(len(rows), 2), legend=False)
+    figure.update_xaxes(title="times as fast as the baseline", rangemode="tozero")
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return figure

@@ -1,4 +1,4 @@
-"""A decoder's figures: its stages as a row of boxes, their time, the roofline, and what each site's channels rebuild."""
+"""A decoder's figures: its stages as boxes, their time, the roofline, and what each site's channels rebuild."""
 
 from __future__ import annotations
 

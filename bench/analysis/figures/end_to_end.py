@@ -11,8 +11,8 @@ from bench.analysis.figures.style import colour_of, lay_out, shown, styles
 from bench.analysis.points import PALETTE, TEACHER_COLOUR
 
 PARTS = {
-    "text_s": ("text encoder", TEACHER_COLOUR), "denoise_s": ("denoising", PALETTE[4]), "decode_s": ("decoding", PALETTE[1]),
-    "write_s": ("writing the file", PALETTE[3]),
+    "text_s": ("text encoder", TEACHER_COLOUR), "denoise_s": ("denoising", PALETTE[4]),
+    "decode_s": ("decoding", PALETTE[1]), "write_s": ("writing the file", PALETTE[3]),
 }  # fmt: skip
 
 

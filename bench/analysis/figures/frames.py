@@ -10,7 +10,7 @@ from bench.analysis.points import TEACHER_COLOUR
 
 
 def trace_figure(table: pd.DataFrame, title: str, frame: int | None = None) -> go.Figure:
-    """A line per run of rows of `frames.per_frame` of one metric and clip, the teachers' own in grey; `frame` is marked."""
+    """A line per run of rows of `per_frame` of one metric and clip, the teacher's own in grey; `frame` is marked."""
     figure = go.Figure()
     students = table[table["arm"] == "student"]
     looks = styles(students["run_id"])

@@ -72,11 +72,13 @@ def budget_figure(table: pd.DataFrame, column: Column, colours: Mapping[str, str
     for name, rows in table.groupby("curve", sort=False):
         colour, dash = looks[str(name)]
         figure.add_trace(go.Scatter(
-            x=rows["steps"], y=rows["value"], mode="lines+markers", name=shown(name), line={"color": colour, "dash": dash},
+            x=rows["steps"], y=rows["value"], mode="lines+markers", name=shown(name),
+            line={"color": colour, "dash": dash},
             marker={"size": 9}, hoverinfo="text",
             error_y={"array": rows["high"] - rows["value"], "arrayminus": rows["value"] - rows["low"], "thickness": 1},
             hovertext=[f"<b>{shown(name)}</b><br>{row['steps']:g} steps: {row['value']:.4g} {shown(column.unit)} "
-                       f"({row['low']:.4g} to {row['high']:.4g}, {row['runs']} runs)" for row in rows.to_dict("records")],
+                       f"({row['low']:.4g} to {row['high']:.4g}, {row['runs']} runs)"
+                       for row in rows.to_dict("records")],
         ))  # fmt: skip
     lay_out(figure, 420)
     figure.update_xaxes(title="training steps", type="log", tickvals=sorted(set(table["steps"])), tickformat="d")
