@@ -17,15 +17,16 @@ from bench.analysis.stages import stages
 
 COUNTED = ("parameters", "macs_per_frame", "min_bytes_per_frame")
 COLUMNS = [
-    "run_id", "label", "arm", "stage", "operator", "width", *COUNTED, "seconds", "convolution_share", "roofline",
+    "run_id", "label", "arm", "decoder", "stage", "operator", "width", *COUNTED, "seconds", "convolution_share",
+    "roofline",
 ]  # fmt: skip
 
 
 def anatomy(results: Results) -> pd.DataFrame:
     """One row per run, arm and stage, in the decoder's order. Numbers that were not measured are NaN.
 
-    `operator` and `width` are the plan's words for the student's stage (`conv2d`, `1/4 of the channels`); for an arm,
-    whose decoder is known by name only, `operator` is that name.
+    `operator` and `width` are the plan's words for the student's stage (`conv2d`, `0.25 of the channels`); of an arm
+    only the decoder's name is stored.
     """
     parts = [_of_run(run, results) for run in results.runs.to_dict("records")]
     parts = [part for part in parts if len(part)]
@@ -51,6 +52,7 @@ def _of_run(run: dict, results: Results) -> pd.DataFrame:
     words = [_words(spec, arm, stage) for arm, stage in zip(table["arm"], table["stage"], strict=True)]
     table["operator"], table["width"] = ([word[i] for word in words] for i in (0, 1))
     table = table.assign(run_id=run["run_id"], label=run["label"])
+    table["decoder"] = [str(dig(spec, "arms", arm, "decoder") or "") for arm in table["arm"]]
     return table.merge(_timed(results.of([run["run_id"]])), on=["arm", "stage"], how="left")
 
 
@@ -63,9 +65,8 @@ def _timed(results: Results) -> pd.DataFrame:
 
 
 def _words(spec: Any, arm: str, stage: str) -> tuple[str, str]:
-    decoder = dig(spec, "arms", arm, "decoder")
-    if decoder is not None:
-        return str(decoder), ""
+    if dig(spec, "arms", arm) is not None:
+        return "", ""
     edit = dig(spec, "plan", stage) if arm == "student" else None
     operator = dig(edit, "operator") or "as the teacher's"
     if dig(edit, "channels") is not None:

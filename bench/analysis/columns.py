@@ -41,7 +41,10 @@ COSTS = (
     Column("min_bytes_per_frame", "Least memory traffic per frame", "byte", False),
 )
 
-METRIC_LABELS = {"psnr": "PSNR", "psnr_mse": "PSNR of mean MSE", "ssim": "SSIM", "lpips": "LPIPS", "fvd": "FVD"}
+METRIC_LABELS = {
+    "psnr": "PSNR", "psnr_mse": "PSNR of mean MSE", "psnr_untrained": "Untrained PSNR", "ssim": "SSIM",
+    "lpips": "LPIPS", "fvd": "FVD",
+}  # fmt: skip
 
 _QUALITIES = (("psnr", "dB", True), ("psnr_mse", "dB", True), ("ssim", "", True), ("lpips", "", False))
 

@@ -36,10 +36,9 @@ def read_study(name: str, folder: Path = ABLATIONS) -> Study:
         return Study(name)
     said = document.get("study") if isinstance(document, dict) else None
     said = said if isinstance(said, dict) else {}
-    axes = said.get("axes") if isinstance(said.get("axes"), dict) else {}
-    return Study(
-        name, _text(said.get("question")), _text(said.get("control")), {str(k): str(v) for k, v in axes.items()}
-    )
+    axes = said.get("axes")
+    axes = {str(key): str(values) for key, values in axes.items()} if isinstance(axes, dict) else {}
+    return Study(name, _text(said.get("question")), _text(said.get("control")), axes)
 
 
 def split_label(label: str) -> tuple[str, dict[str, str]]:

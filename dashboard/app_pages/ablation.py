@@ -67,7 +67,7 @@ def show_deltas(rows: pd.DataFrame, study: Study, present: list[Column], board: 
     with left:
         control = state.selectbox("Control", "control", variants, default, lambda name: name[:60])
     with right:
-        usual = [name for name in USUAL if name in names][:4] or names[:4]
+        usual = [name for name in USUAL if name in names and rows[name].nunique() > 1][:4] or names[:4]
         columns = state.multiselect(
             "Numbers", "number", names, usual, lambda name: board.columns[name].title, max_selections=MOST_PANELS
         )
@@ -100,7 +100,8 @@ def show_deltas(rows: pd.DataFrame, study: Study, present: list[Column], board: 
         f"{chosen.title}, {'higher' if chosen.higher_is_better else 'lower'} is better. Many comparisons at once: of "
         "twenty that change nothing, one interval is expected to leave zero out."
     )
-    listed = mine[LISTED].sort_values("delta", ascending=not chosen.higher_is_better)
+    kept = [name for name in LISTED if name != "corner" or mine["corner"].any()]
+    listed = mine[kept].sort_values("delta", ascending=not chosen.higher_is_better)
     st.dataframe(listed, hide_index=True, width="stretch", column_config={
         name: st.column_config.NumberColumn(format="%.4g") for name in ("value", "control", "delta", "low", "high")
     })  # fmt: skip

@@ -65,13 +65,14 @@ def show_decoder(results: Results) -> bool:
         return True
     measures = [name for name in MEASURES if table[name].notna().any()]
     measure = state.selectbox("Shade by share of", "shade", measures, measures[0], lambda name: MEASURES[name])
+    ink = "#EEEEEE" if st.context.theme.type == "dark" else "#222222"
     st.plotly_chart(
-        decoder_figure(table, measure), width="stretch", key="decoder chart",
+        decoder_figure(table, measure, ink), width="stretch", key="decoder chart",
         alt="The decoder's stages with operator, width and cost; the same numbers are in the table below",
     )  # fmt: skip
     st.caption(
-        "From latent (left) to frames (right). Darker boxes take more of their own decoder's share. Time and the share "
-        "of convolutions are measured by the stages task only; MACs and bytes are counted from the plan."
+        "From latent (left) to frames (right). The stronger a box's colour, the more of its own decoder it takes. Time "
+        "and the share of convolutions are measured by the stages task only; MACs and bytes are counted from the plan."
     )
     if table["seconds"].notna().any():
         st.subheader("Where the time goes")

@@ -39,7 +39,9 @@ def show() -> None:
     with left:
         study = choose_study(rows, [*_with_pictures(board, rows), "quickstart"])
     with right:
-        runs = choose_runs(rows[rows["study"] == study], board, first=3, most=MOST_RUNS)
+        of_study = rows[rows["study"] == study]
+        of_study = of_study.sort_values("plan", key=lambda plan: plan == "teacher", kind="stable")  # its copy last
+        runs = choose_runs(of_study, board, first=3, most=MOST_RUNS)
     table = per_frame(board.results(runs)) if runs else pd.DataFrame()
     if table.empty:
         st.info("Pick a run that has a number per frame.")
@@ -70,7 +72,7 @@ def show_numbers(table: pd.DataFrame) -> tuple[str, int]:
     frames = sorted(of_clip["frame"].unique())
     of_worst = worst[worst["clip"] == clip]["frame"]
     start = str(int(of_worst.iloc[0])) if len(of_worst) else str(frames[0])
-    frame = int(state.selectbox("Frame, the worst first", "frame", [str(frame) for frame in frames], start))
+    frame = int(state.selectbox("Frame", "frame", [str(frame) for frame in frames], start))
     unit = str(rows["unit"].iloc[0])
     st.plotly_chart(
         trace_figure(of_clip, f"{name} ({unit})" if unit not in ("", "1", "ratio", "score") else name, frame),
@@ -78,7 +80,7 @@ def show_numbers(table: pd.DataFrame) -> tuple[str, int]:
     )  # fmt: skip
     with st.expander("Worst frames first, all clips", expanded=True):
         st.dataframe(
-            worst.drop(columns="run_id"), hide_index=True, width="stretch", height=220,
+            worst.drop(columns="run_id").dropna(axis=1, how="all"), hide_index=True, width="stretch", height=220,
             column_config={name: st.column_config.NumberColumn(format="%.4g") for name in ("value", "teacher", "gap")},
         )  # fmt: skip
         st.caption("teacher: the teacher's own number for that frame, where it has one; gap: value minus teacher.")

@@ -74,7 +74,7 @@ def plot(rows: pd.DataFrame, group: pd.DataFrame, x: Column, y: Column, board: B
     if state.pick("pareto chart", _picked(event)):
         st.rerun()
     missing = int(rows[[x.name, y.name]].isna().any(axis=1).sum())
-    hidden = f" {missing} lack one of these numbers and are not shown." if missing else ""
+    hidden = f" {missing} run(s) lack one of these numbers and are not shown." if missing else ""
     st.caption(
         "Faded points are beaten in both numbers by another. Bars are 95 % intervals of the speed-up. Click a point, "
         f"or draw a box or a lasso, to choose runs for the other pages.{hidden}"

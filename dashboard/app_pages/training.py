@@ -33,11 +33,13 @@ def show() -> None:
     with left:
         study = choose_study(rows, ["distill_phases", "distill_hour", "quickstart"])
     with right:
-        runs = choose_runs(rows[rows["study"] == study], board, first=4, most=MOST_RUNS)
+        of_study = rows[rows["study"] == study].sort_values("seed", kind="stable")
+        runs = choose_runs(of_study, board, first=6, most=MOST_RUNS)
     table = curves(board.results(runs)) if runs else pd.DataFrame()
     if table.empty:
         st.info("No curve is stored for these runs: pick others, or train again with this version.")
     else:
+        table = table.sort_values("run_id", key=lambda ids: ids.map(runs.index), kind="stable")  # as they were picked
         show_curves(table)
         show_weights(table)
         with st.expander("The numbers"):

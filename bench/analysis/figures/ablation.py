@@ -39,7 +39,9 @@ def deltas_figure(
             row=1, col=at,
         )  # fmt: skip
         figure.add_vline(x=0, line_width=1, line_dash="dot", line_color="#888888", row=1, col=at)
-    lay_out(figure, 130 + ROW * max(len(rows), 2), legend=False)
+    top = 20 + 17 * max((title.count("<br>") + 1 for title in titles), default=1)
+    lay_out(figure, top + 50 + ROW * max(len(rows), 2), legend=False)
+    figure.update_layout(margin={"t": top, "b": 40})
     figure.update_yaxes(categoryorder="array", categoryarray=rows, automargin=True)
     figure.update_xaxes(nticks=5, exponentformat="SI")
     figure.update_annotations(font_size=12)

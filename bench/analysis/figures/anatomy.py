@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 
 from bench.analysis import units
 from bench.analysis.figures.style import SYMBOLS, lay_out, shown, stage_colours
+from bench.analysis.labels import place_labels
 from bench.analysis.points import PALETTE, TEACHER_COLOUR
 
 MEASURES = {
@@ -19,9 +20,9 @@ RANKINGS = {"pca": ("bound (PCA)", TEACHER_COLOUR, "dash"), "independence, none"
 ACROSS = 5  # redundancy panels in a row
 
 
-def decoder_figure(table: pd.DataFrame, measure: str) -> go.Figure:
-    """Arms as rows of stages, left to right as they run: what each stage is and costs; darker boxes take a larger share
-    of their own decoder's `measure`, a key of `MEASURES`.
+def decoder_figure(table: pd.DataFrame, measure: str, ink: str = "#222222") -> go.Figure:
+    """Arms as rows of stages, left to right as they run: what each stage is and costs, written in `ink`; stronger boxes
+    take a larger share of their own decoder's `measure`, a key of `MEASURES`.
     """
     stages, arms = list(dict.fromkeys(table["stage"])), list(dict.fromkeys(table["arm"]))
     totals = table.groupby("arm")[measure].transform("sum")
@@ -34,9 +35,9 @@ def decoder_figure(table: pd.DataFrame, measure: str) -> go.Figure:
         figure.add_shape(
             type="rect", x0=across - 0.46, x1=across + 0.46, y0=down - 0.44, y1=down + 0.44, layer="below",
             line={"color": colours[row["stage"]], "width": 1.5}, fillcolor=colours[row["stage"]],
-            opacity=0.12 + 0.6 * min(portion / 0.6, 1.0),
+            opacity=0.1 + 0.5 * min(portion / 0.6, 1.0),
         )  # fmt: skip
-        figure.add_annotation(x=across, y=down, text=_box(row), showarrow=False, font={"size": 11})
+        figure.add_annotation(x=across, y=down, text=_box(row), showarrow=False, font={"size": 11, "color": ink})
     figure.add_trace(
         go.Scatter(
             x=[stages.index(row["stage"]) for row in rows], y=[arms.index(row["arm"]) for row in rows], mode="markers",
@@ -50,21 +51,33 @@ def decoder_figure(table: pd.DataFrame, measure: str) -> go.Figure:
         showgrid=False, zeroline=False, range=[-0.6, len(stages) - 0.4],
     )  # fmt: skip
     figure.update_yaxes(
-        tickvals=list(range(len(arms))), ticktext=[shown(name, 18) for name in arms], autorange=False,
+        tickvals=list(range(len(arms))), ticktext=[_arm_name(table, name) for name in arms], autorange=False,
         range=[len(arms) - 0.45, -0.55], showgrid=False, zeroline=False, automargin=True,
     )  # fmt: skip
     return figure
 
 
+def _arm_name(table: pd.DataFrame, arm: str) -> str:
+    """The arm, and below it which decoder that is where this is known."""
+    decoder = table[table["arm"] == arm]["decoder"].iloc[0]
+    name = shown(arm, 18)
+    return f"{name}<br>({shown(decoder, 18)})" if decoder and decoder != arm else name
+
+
 def _box(row: dict) -> str:
-    lines = [shown(row["operator"], 17), shown(row["width"], 20) if row["width"] else ""]
+    lines = [shown(row["operator"], 17) if row["operator"] else "", shown(row["width"], 20) if row["width"] else ""]
     lines.append(f"{_short(row['macs_per_frame'])} MACs")
     if not pd.isna(row["seconds"]):
-        lines.append(f"{1e3 * row['seconds']:.3g} ms, {row['convolution_share']:.0%} conv")
+        lines.append(f"{duration(row['seconds'])}, {row['convolution_share']:.0%} conv")
     else:
         lines.append(f"{_short(row['parameters'])} params")
     lines.append(f"{_short(row['min_bytes_per_frame'])}B per frame")
     return "<br>".join(line for line in lines if line)
+
+
+def duration(seconds: float) -> str:
+    """`1.10 s` or `23.4 ms`."""
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
 
 
 def _card(row: dict, measure: str) -> str:
@@ -87,7 +100,7 @@ def stage_bars_figure(table: pd.DataFrame) -> go.Figure:
                 y=[shown(arm, 24) for arm in rows["arm"]], x=share * part, orientation="h", opacity=opacity,
                 name=shown(stage), legendgroup=shown(stage), showlegend=opacity == 1.0,
                 marker={"color": colours[str(stage)]}, hoverinfo="text",
-                hovertext=[f"<b>{shown(stage)}</b>, {said}: {1e3 * seconds * piece:.3g} ms, {total:.1%}"
+                hovertext=[f"<b>{shown(stage)}</b>, {said}: {duration(seconds * piece)}, {total:.1%}"
                            for seconds, piece, total in zip(rows["seconds"], part, share * part, strict=True)],
             ))  # fmt: skip
     lay_out(figure, 130 + 44 * len(arms), barmode="stack")
@@ -112,19 +125,34 @@ def roofline_figure(table: pd.DataFrame) -> go.Figure:
             x=ends, y=[ends[0] * traffic, peak, peak], mode="lines", name="what the machine did by itself",
             hoverinfo="skip", line={"color": TEACHER_COLOUR, "width": 2},
         ))  # fmt: skip
+    places = place_labels(
+        np.log10(table["intensity"]), np.log10(table["rate"]), list(table["stage"]), np.empty((0, 2)), (760, 360)
+    )
+    table = table.assign(place=places)
     for index, (arm, rows) in enumerate(table.groupby("arm", sort=False)):
         figure.add_trace(go.Scatter(
             x=rows["intensity"], y=rows["rate"], mode="markers+text", name=shown(arm),
-            text=[shown(stage) for stage in rows["stage"]], textposition="bottom center", textfont={"size": 10},
+            text=[shown(stage) if place else "" for stage, place in zip(rows["stage"], rows["place"], strict=True)],
+            textposition=[place or "top right" for place in rows["place"]], textfont={"size": 11}, cliponaxis=False,
             marker={"size": 11, "color": PALETTE[index % len(PALETTE)], "symbol": SYMBOLS[index % len(SYMBOLS)]},
             hoverinfo="text", hovertext=[
                 f"<b>{shown(arm)}, {shown(row['stage'])}</b><br>{units.short(row['rate'])}FLOP/s, "
                 f"{row['roofline']:.0%} of the bound" for row in rows.to_dict("records")],
         ))  # fmt: skip
     lay_out(figure, 480)
-    figure.update_xaxes(type="log", title="arithmetic per byte that must be moved (FLOP/byte)")
-    figure.update_yaxes(type="log", title="arithmetic per second (FLOP/s)", exponentformat="SI")
+    across, up = (_ticks(table[name]) for name in ("intensity", "rate"))
+    figure.update_xaxes(type="log", title="arithmetic per byte that must be moved (FLOP/byte)", **across)
+    figure.update_yaxes(type="log", title="arithmetic per second (FLOP/s)", **up)
     return figure
+
+
+def _ticks(values: pd.Series) -> dict[str, list]:
+    """Ticks at 1, 2 and 5 of every decade that the values touch, written with a prefix."""
+    if values.empty:
+        return {}
+    low, high = int(np.floor(np.log10(values.min()))), int(np.ceil(np.log10(values.max())))
+    marks = [step * 10.0**decade for decade in range(low - 1, high + 1) for step in (1, 2, 5)]
+    return {"tickvals": marks, "ticktext": [units.short(mark) for mark in marks]}
 
 
 def redundancy_figure(curves: pd.DataFrame) -> go.Figure:

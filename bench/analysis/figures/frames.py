@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from bench.analysis.figures.pareto import DECIBEL_CAP
 from bench.analysis.figures.style import lay_out, shown, styles
 from bench.analysis.points import TEACHER_COLOUR
 
@@ -22,6 +23,10 @@ def trace_figure(table: pd.DataFrame, title: str, frame: int | None = None) -> g
         figure.add_trace(_line(one, "teacher", TEACHER_COLOUR, "dash"))
     if frame is not None:
         figure.add_vline(x=frame, line_width=1, line_dash="dot", line_color="#888888")
+    below = students[students["value"] < DECIBEL_CAP]["value"]
+    if (table["unit"] == "dB").all() and 0 < len(below) < len(students):  # an exact copy would flatten the others
+        low, high = below.min(), max(below.max(), teachers["value"].max() if len(teachers) else below.max())
+        figure.update_yaxes(range=[low - 0.1 * (high - low) - 0.2, high + 0.1 * (high - low) + 0.2])
     lay_out(figure, 340)
     figure.update_xaxes(title="frame")
     figure.update_yaxes(title=shown(title))
