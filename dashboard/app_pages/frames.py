@@ -43,7 +43,7 @@ def show() -> None:
         of_study = of_study.sort_values("plan", key=lambda plan: plan == "teacher", kind="stable")  # its copy last
         runs = choose_runs(of_study, board, first=3, most=MOST_RUNS)
     table = per_frame(board.results(runs)) if runs else pd.DataFrame()
-    if table.empty:
+    if table.empty or not (table["arm"] == "student").any():
         st.info("Pick a run that has a number per frame.")
         st.stop()
     clip, frame = show_numbers(table)

@@ -31,7 +31,10 @@ def show() -> None:
     """The page, top to bottom."""
     st.title("Cost against quality")
     board = load_board(choose_folders())
-    everything = pd.concat([board.summary, board.arms], ignore_index=True) if len(board.arms) else board.summary
+    everything = board.summary
+    if len(board.arms):  # a run of arms stands in the picture as its arms
+        alone = ~everything["run_id"].isin(board.arms["run_id"])
+        everything = pd.concat([everything[alone], board.arms], ignore_index=True)
     left, right = st.columns([2, 1])
     with left:
         timed = everything[["speedup", "psnr_source"]] if {"speedup", "psnr_source"} <= set(everything) else None

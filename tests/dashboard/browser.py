@@ -48,7 +48,8 @@ def server(*folders: Path | str, cache: Path) -> Iterator[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port),
          "--server.fileWatcherType", "none", "--", "--results", *map(str, folders)],
-        cwd=ROOT, env={**os.environ, "XDG_CACHE_HOME": str(cache)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        cwd=ROOT, env={**os.environ, "XDG_CACHE_HOME": str(cache)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
     try:
@@ -110,10 +111,7 @@ class Visit:
         self.page.wait_for_function(
             "() => document.querySelector('[data-testid=\"stApp\"]')?.dataset.testScriptState === 'notRunning'"
         )
-        self.page.wait_for_function(
-            "() => [...document.querySelectorAll('[data-testid=\"stPlotlyChart\"]')].every(c => c.querySelector('.main-svg'))"
-            ' && !document.querySelector(\'[data-stale="true"], [data-testid="stSkeleton"]\')'
-        )
+        self.page.wait_for_function(ALL_DRAWN)
         self.page.wait_for_timeout(250)
         return self
 
@@ -146,4 +144,7 @@ class Visit:
             self.errors.append(message.text)
 
 
+ALL_DRAWN = """() => [...document.querySelectorAll('[data-testid="stPlotlyChart"]')]
+    .every(chart => chart.querySelector('.main-svg'))
+    && !document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]')"""
 DRAWN = ".trace, .point, .heatmaplayer image, .polarlayer path, .bars path, .scatterlayer path, path.js-line"
