@@ -15,7 +15,7 @@ import streamlit as st
 
 TEMPLATE = Path(__file__).with_name("viewer.html")
 MOST_BYTES = 24_000_000  # of pictures sent to the browser at once
-HEIGHT = 590  # of the viewer, pixels
+HEIGHT = 620  # of the viewer, pixels
 MODES = ("slider", "side by side", "error map")
 PNG = b"\x89PNG\r\n\x1a\n"
 

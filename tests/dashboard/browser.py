@@ -91,7 +91,10 @@ class Visit:
         self, chromium: Any, address: str, theme: str = "light", width: int = 1440, height: int = 1000
     ) -> None:
         self.address = address
-        self.page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
+        context = chromium.contexts[0] if chromium.contexts else chromium.new_context()  # shared, for its HTTP cache
+        self.page = context.new_page()
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.emulate_media(color_scheme=theme)
         self.page.set_default_timeout(30_000)
         self.errors: list[str] = []
         self.page.on("console", self._console)
@@ -147,4 +150,4 @@ class Visit:
 ALL_DRAWN = """() => [...document.querySelectorAll('[data-testid="stPlotlyChart"]')]
     .every(chart => chart.querySelector('.main-svg'))
     && !document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]')"""
-DRAWN = ".trace, .point, .heatmaplayer image, .polarlayer path, .bars path, .scatterlayer path, path.js-line"
+DRAWN = ".cartesianlayer .point, .cartesianlayer path.js-line, .cartesianlayer image, .polarlayer path.js-line"

@@ -32,6 +32,7 @@ def parts_figure(table: pd.DataFrame) -> go.Figure:
             x=row["end_to_end_s"], y=arm, text=text, showarrow=False, xanchor="left", xshift=6, font={"size": 11}
         )
     lay_out(figure, 140 + 46 * max(len(arms), 1), barmode="stack")
+    figure.update_legends(traceorder="normal")
     figure.update_xaxes(title="seconds per video, median", range=[0, 1.35 * table["end_to_end_s"].max()])
     figure.update_yaxes(autorange="reversed", automargin=True)
     return figure
@@ -49,5 +50,7 @@ def radar_figure(table: pd.DataFrame, colours: Mapping[str, str]) -> go.Figure:
             hovertemplate="%{theta}: %{r:.3f}",
         ))  # fmt: skip
     lay_out(figure, 520)
-    figure.update_layout(polar={"radialaxis": {"range": [0, 1]}}, margin={"l": 90, "r": 90, "t": 70, "b": 40})
+    axis = {"gridcolor": "#88888866", "linecolor": "#88888866"}
+    polar = {"bgcolor": "rgba(0,0,0,0)", "radialaxis": {"range": [0, 1], **axis}, "angularaxis": axis}
+    figure.update_layout(polar=polar, margin={"l": 90, "r": 90, "t": 70, "b": 40})
     return figure
