@@ -8,6 +8,8 @@ were taken, no more: with two or three of each it is rough.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pandas as pd
 
@@ -52,45 +54,55 @@ def deltas(summary: pd.DataFrame, clips: pd.DataFrame, control: str, columns: li
     columns without numbers give no row.
     """
     runs = with_variants(summary[summary["status"] == "ok"])
-    table = {name: _matrix(runs, clips, name) for name in columns if name in runs}
+    table = {name: _numbers(runs, clips, name) for name in columns if name in runs}
     groups = {key: list(group["run_id"]) for key, group in runs.groupby(["variant", "corner"], sort=False)}
-    seeds, plans = runs.set_index("run_id")["seed_of_label"], runs.set_index("run_id")["plan"]
+    plans = dict(zip(runs["run_id"], runs["plan"], strict=True))
+    seeds = dict(zip(runs["run_id"], runs["seed_of_label"], strict=True))
     controls = {corner: ids for (variant, corner), ids in groups.items() if variant == control}
     found = []
     for (variant, corner), ids in groups.items():
         against = controls.get(corner) or (next(iter(controls.values())) if len(controls) == 1 else None)
         if variant == control or against is None:
             continue
-        for name, values in table.items():
-            row = _compare(values, ids, against, seeds)
+        for name, numbers in table.items():
+            row = _compare(*(_by_seed(numbers, seeds, runs_of) for runs_of in (ids, against)))
             if row is not None:
                 found.append({"variant": variant, "corner": corner, "plan": plans[ids[0]], "column": name, **row})
     return pd.DataFrame(found, columns=COLUMNS)
 
 
-def _matrix(runs: pd.DataFrame, clips: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The column's numbers, one row per run, a column per clip; one column where it is not a mean over clips."""
+def _numbers(runs: pd.DataFrame, clips: pd.DataFrame, name: str) -> dict[str, np.ndarray]:
+    """The column's numbers of every run, one per clip; a single one where it is not a mean over clips."""
     of_clips = clips[clips["column"] == name]
     if len(of_clips):
-        return of_clips.pivot(index="run_id", columns="clip", values="value")
-    return runs.set_index("run_id")[[name]].astype(float)
+        wide = of_clips.pivot(index="run_id", columns="clip", values="value")
+    else:
+        wide = runs.set_index("run_id")[[name]].astype(float)
+    return dict(zip(wide.index, wide.to_numpy(dtype=float), strict=True))
 
 
-def _compare(values: pd.DataFrame, ids: list[str], against: list[str], seeds: pd.Series) -> dict | None:
-    mine, theirs = (values.reindex(chosen) for chosen in (ids, against))
-    mine.index, theirs.index = seeds[ids].to_numpy(), seeds[against].to_numpy()
-    mine, theirs = (side[~side.index.duplicated()].dropna(how="all") for side in (mine, theirs))
-    if mine.empty or theirs.empty:
+def _by_seed(numbers: dict[str, np.ndarray], seeds: dict[str, str], run_ids: list[str]) -> dict[str, np.ndarray]:
+    """The numbers of these runs by their seed; of two with one seed the first, and none that has no number."""
+    found: dict[str, np.ndarray] = {}
+    for run_id in run_ids:
+        if run_id in numbers and not np.isnan(numbers[run_id]).all():
+            found.setdefault(seeds[run_id], numbers[run_id])
+    return found
+
+
+def _compare(mine: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> dict | None:
+    if not mine or not theirs:
         return None
-    told = {"value": float(mine.mean(axis=1).mean()), "control": float(theirs.mean(axis=1).mean())}
-    common = mine.index.intersection(theirs.index)
-    if not len(common):
-        difference = Interval(told["value"] - told["control"], np.nan, np.nan)
-        return told | _told(difference, 0, 0, False)
-    pairs = (mine.loc[common] - theirs.loc[common]).dropna(axis=1)
+    means = [float(np.mean([np.nanmean(one) for one in side.values()])) for side in (mine, theirs)]
+    told = {"value": means[0], "control": means[1]}
+    common = [seed for seed in mine if seed in theirs]
+    if not common:
+        return told | _told(Interval(means[0] - means[1], np.nan, np.nan), 0, 0, False)
+    pairs = np.stack([mine[seed] - theirs[seed] for seed in common])
+    pairs = pairs[:, ~np.isnan(pairs).any(axis=0)]
     if not pairs.size:
         return None
-    return told | _told(mean_of_pairs(pairs.to_numpy(dtype=float)), len(pairs), pairs.shape[1], True)
+    return told | _told(mean_of_pairs(pairs), *pairs.shape, True)
 
 
 def _told(difference: Interval, seeds: int, clips: int, paired: bool) -> dict:
@@ -100,15 +112,23 @@ def _told(difference: Interval, seeds: int, clips: int, paired: bool) -> dict:
 
 def mean_of_pairs(differences: np.ndarray, level: float = 0.95, seed: int = 0) -> Interval:
     """Mean of `differences` (seeds, clips) and its interval; NaN bounds where a single pair says nothing."""
-    seeds, clips = differences.shape
     value = float(differences.mean())
-    if seeds * clips < 2:
+    if differences.size < 2:
         return Interval(value, np.nan, np.nan)
+    drawn = _weights(*differences.shape, seed) @ differences.ravel()
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high))
+
+
+@functools.lru_cache(maxsize=64)
+def _weights(seeds: int, clips: int, seed: int) -> np.ndarray:
+    """How much each pair counts in each draw of seeds, and of clips within them, shape (draws, seeds * clips)."""
     draw = np.random.default_rng(seed)
     which = draw.integers(seeds, size=(RESAMPLES, seeds, 1))
     within = draw.integers(clips, size=(RESAMPLES, seeds, clips))
-    low, high = np.quantile(differences[which, within].mean(axis=(1, 2)), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high))
+    weights = np.zeros((RESAMPLES, seeds * clips))
+    np.add.at(weights, (np.arange(RESAMPLES)[:, None, None], which * clips + within), 1.0 / (seeds * clips))
+    return weights
 
 
 def verdict(row: dict, column: Column) -> str:

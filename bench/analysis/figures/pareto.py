@@ -110,15 +110,16 @@ def _plan_trace(points: Points, part: np.ndarray, style: dict[str, str], opacity
     bars = {"array": points.high[part] - x, "arrayminus": x - points.low[part], "thickness": 1, "width": 3}
     plan = shown(rows["plan"].iloc[0])
     star = rows["kind"].eq("baseline").to_numpy() if "kind" in rows else np.zeros(len(rows), dtype=bool)
-    marker = {"size": np.where(star, 16, 11), "color": style["color"],
-              "symbol": np.where(star, "star", style["symbol"])}  # fmt: skip
-    known = [name for name in dict.fromkeys([*CARD, points.x.name, points.y.name]) if name in rows]
-    cards = [_hover_card(row, points) for row in rows[known].to_dict("records")]
+    many = len(points.rows) > MOST_MARKS
+    marker = {"size": 7 if many else 11, **style}
+    if star.any():
+        marker |= {"size": np.where(star, 16, 11), "symbol": np.where(star, "star", style["symbol"])}
+    cards = _short_cards(rows, points) if many else _hover_cards(rows, points)
     common = {
         "x": x, "y": rows[points.y.name], "name": plan, "legendgroup": plan, "opacity": opacity, "marker": marker,
         "hovertext": cards, "hoverinfo": "text", "customdata": rows["run_id"].astype(str).to_numpy()[:, None],
     }  # fmt: skip
-    if len(points.rows) > MOST_MARKS:
+    if many:
         return go.Scattergl(mode="markers", **common)
     texts = [shown(label, 28) if place else "" for label, place in zip(rows["label"], where, strict=True)]
     labelled = any(texts)
@@ -177,6 +178,22 @@ def _teacher_mark(points: Points) -> go.Scatter:
         x=[x], y=[y], mode="markers", name="teacher, timed alongside", hovertext=[text], hoverinfo="text",
         marker={"size": 16, "symbol": "star", "color": TEACHER_COLOUR, "line": {"width": 1, "color": "white"}},
     )  # fmt: skip
+
+
+def _hover_cards(rows: pd.DataFrame, points: Points) -> list[str]:
+    known = [name for name in dict.fromkeys([*CARD, points.x.name, points.y.name]) if name in rows]
+    return [_hover_card(row, points) for row in rows[known].to_dict("records")]
+
+
+def _short_cards(rows: pd.DataFrame, points: Points) -> list[str]:
+    """Label, plan and both numbers: a whole card for each of thousands would be too much for the browser."""
+    x, y = html.escape(points.x.label), html.escape(points.y.label)
+    plans = {plan: shown(plan) for plan in rows["plan"].unique()}
+    numbers = zip(rows["label"], rows["plan"], rows[points.x.name], rows[points.y.name], strict=True)
+    return [
+        f"<b>{shown(label)}</b><br>{plans[plan]}<br>{x}: {one:.4g}<br>{y}: {two:.4g}"
+        for label, plan, one, two in numbers
+    ]
 
 
 def _hover_card(row: dict, points: Points) -> str:

@@ -18,7 +18,9 @@ SCALE = "Cividis"  # of heat maps; even in lightness and for colour-blind eyes
 
 def shown(text: object, longest: int = LONGEST) -> str:
     """Stored text for a figure: cut, without control characters, and escaped."""
-    plain = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    plain = str(text)[: longest + 1]
+    if not plain.isprintable():
+        plain = "".join(letter if letter.isprintable() else " " for letter in plain)
     return html.escape(plain if len(plain) <= longest else plain[: longest - 1] + "…")
 
 
