@@ -23,6 +23,8 @@ def arm_rows(results: Results) -> pd.DataFrame:
     itself says that the times may not be quoted.
     """
     arms = results.of(run_ids(results))
+    text = list(arms.measurements.select_dtypes("string"))
+    arms = Results(arms.runs, arms.measurements.astype(dict.fromkeys(text, object)))  # compared often, one by one
     compared = compare(arms).set_index(["run_id", "arm"])
     rows = arms.measurements[arms.measurements["stage"].isna() & arms.measurements["value"].notna()]
     costs = rows[rows["metric"].isin([*COSTS, *RENAMED])].groupby(["run_id", "arm", "metric"])["value"].median()

@@ -102,7 +102,8 @@ def _compare(mine: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> dict
     pairs = pairs[:, ~np.isnan(pairs).any(axis=0)]
     if not pairs.size:
         return None
-    return told | _told(mean_of_pairs(pairs), *pairs.shape, True)
+    seeds, clips = pairs.shape
+    return told | _told(mean_of_pairs(pairs), seeds, clips, True)
 
 
 def _told(difference: Interval, seeds: int, clips: int, paired: bool) -> dict:

@@ -19,12 +19,12 @@ VIEWS = {  # what a page shows in its picture, as a link
     "frames": "?of=quickstart",
 }  # fmt: skip
 LARGEST = 400_000  # bytes of a picture
-HEIGHTS = {"ablation": 1500, "anatomy": 1600, "training": 1500, "frames": 1150, "published": 760}
+HEIGHTS = {"ablation": 1700, "anatomy": 1980, "training": 1500, "frames": 1150, "published": 760}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", nargs="+", default=[str(ROOT / "results")])
+    parser.add_argument("--results", nargs="+", default=["results"])
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     parser.add_argument("--pages", nargs="+", default=page_names(), choices=page_names())
     given = parser.parse_args()

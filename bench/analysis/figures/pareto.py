@@ -111,7 +111,7 @@ def _plan_trace(points: Points, part: np.ndarray, style: dict[str, str], opacity
     plan = shown(rows["plan"].iloc[0])
     star = rows["kind"].eq("baseline").to_numpy() if "kind" in rows else np.zeros(len(rows), dtype=bool)
     many = len(points.rows) > MOST_MARKS
-    marker = {"size": 7 if many else 11, **style}
+    marker: dict[str, object] = {"size": 7 if many else 11, **style}
     if star.any():
         marker |= {"size": np.where(star, 16, 11), "symbol": np.where(star, "star", style["symbol"])}
     cards = _short_cards(rows, points) if many else _hover_cards(rows, points)
