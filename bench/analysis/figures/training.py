@@ -52,7 +52,8 @@ def terms_figure(table: pd.DataFrame, title: str) -> go.Figure:
             rows = _thinned(table[(table["run_id"] == run) & (table["term"] == term)].sort_values("step"))
             colour = colours[term] if colours else looks[term][0]
             figure.add_trace(go.Scatter(
-                x=rows["step"], y=rows["value"], mode="lines", name=shown(term), legendgroup=term, showlegend=at == 1,
+                x=rows["step"], y=rows["value"], mode="lines", name=shown(term), legendgroup=shown(term),
+                showlegend=at == 1,
                 line={"color": colour, "dash": looks[term][1], "width": 1.6}, hoverinfo="text",
                 hovertext=[f"<b>{shown(term)}</b><br>step {step}: {value:.4g}"
                            for step, value in zip(rows["step"], rows["value"], strict=True)],

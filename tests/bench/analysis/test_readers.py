@@ -147,6 +147,8 @@ def test_hypervolume_is_the_area_that_points_beat():
     frame = pd.DataFrame({"speedup": [1.0, 2.0, 3.0, 1.0], "psnr_source": [30.0, 28.0, 20.0, 20.0], "status": "ok"})
     # a unit square of 2 x 10: (1, 30) covers no width, (2, 28) covers 0.5 x 0.8, (3, 20) no height
     assert hypervolume(frame, frame, "speedup", "psnr_source") == pytest.approx(0.4)
+    more = pd.concat([frame, pd.DataFrame({"speedup": [2.5], "psnr_source": [24.0], "status": ["ok"]})])
+    assert hypervolume(more, more, "speedup", "psnr_source") == pytest.approx(0.4 + 0.25 * 0.4), "overlap counts once"
     assert hypervolume(frame.iloc[:1], frame, "speedup", "psnr_source") == pytest.approx(0.0)
     assert hypervolume(frame.iloc[:0], frame, "speedup", "psnr_source") is None
     assert hypervolume(frame, frame.iloc[:1], "speedup", "psnr_source") is None, "a point has no area"

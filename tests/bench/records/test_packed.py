@@ -36,6 +36,11 @@ def test_of_a_run_that_is_there_twice_the_better_is_read(tmp_path):
     assert sorted(runs["run_id"]) == ["only", "r"]
     values = rows[(rows["run_id"] == "r") & (rows["metric"] == "psnr") & (rows["arm"] == "student")]["value"]
     assert values.max() > 30
+    store(tmp_path / "older", make_run("r", psnr=10.0, finished_at="2025-01-01T00:00:00+00:00"))
+    records.pack(tmp_path / "old", tmp_path / "older")
+    rows = records.read(tmp_path / "older")[1]
+    values = rows[(rows["run_id"] == "r") & (rows["metric"] == "psnr") & (rows["arm"] == "student")]["value"]
+    assert values.max() > 20, "the packed run is the later one"
     store(tmp_path / "both", make_run("s", status="oom", error="memory"))
     store(tmp_path / "fresh", make_run("s"))
     assert set(records.read([tmp_path / "both", tmp_path / "fresh"])[0]["status"]) == {"ok"}
