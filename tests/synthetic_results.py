@@ -133,3 +133,66 @@ def quickstart(folder: Path) -> Path:
             "r11", label="dense 1/16", plan="dense", ratio=0.0625, status="oom", error="out of memory, 2.1 GB asked"
         ),
     )
+
+
+def trained_run(run_id: str, **more: Any) -> Run:
+    """A run with training curves of two phases: losses, PSNR and weights of the stages."""
+    row, rows = make_run(run_id, phases=("align", "joint"), **more)
+    spec = json.loads(row["spec_json"])
+    row["spec_json"] = json.dumps(spec | {"task": "distill"})
+    points = [("loss_align", "mid", 0, 0.5), ("loss_align", "mid", 10, 0.2)]
+    for step in (20, 40, 60):
+        points += [("loss_joint", "pixels", step, 1 / step), ("training_joint", "psnr", step, 20 + step / 10)]
+        points += [("training_joint", f"weight of {stage}", step, 0.2) for stage in STAGES]
+    rows += [
+        records.measurement(run_id, "student", metric, value, unit="1", higher_is_better=False, stage=term, repeat=step)
+        for metric, term, step, value in points
+    ]
+    return row, rows
+
+
+def comparison(run_id: str, study: str = "speed") -> Run:
+    """A run of the speed task: a teacher and an arm that is four times as fast."""
+    row, _ = make_run(run_id, study=study, label="wan")
+    arms = {
+        "teacher": {"decoder": "wan2.1", "program": "diffusers", "runtime": {"name": "eager", "dtype": "float32"}},
+        "fast": {"decoder": "student-x", "program": "ours", "runtime": {"name": "fast", "dtype": "bfloat16"}},
+    }
+    spec = {"task": "speed", "study": study, "baseline": "teacher", "arms": arms, "timing": {"frames": 9}}
+    rows = []
+    for arm, seconds in (("teacher", 0.4), ("fast", 0.1)):
+        rows += [
+            records.measurement(run_id, arm, "decode_time_s", seconds * (1 + 0.001 * n), unit="s",
+                                higher_is_better=False, repeat=n)
+            for n in range(6)
+        ]  # fmt: skip
+        costs = {"accepted": 1.0, "parameters": 1e6, "macs_per_frame": 1e9, "min_bytes_per_frame": 1e6,
+                 "peak_memory_bytes": 1e8}  # fmt: skip
+        for metric, value in costs.items():
+            rows.append(records.measurement(run_id, arm, metric, value, unit="1", higher_is_better=False))
+        for frame in range(3):
+            rows.append(records.measurement(run_id, arm, "psnr", 60.0, unit="dB", higher_is_better=True,
+                                            against="float32", clip="bikes", frame=frame))  # fmt: skip
+    rows.append(records.measurement(run_id, "machine", "copy_bytes", 1e10, unit="byte/s", higher_is_better=True))
+    return row | {"spec_json": json.dumps(spec)}, rows
+
+
+def generation(run_id: str, study: str = "end_to_end") -> Run:
+    """A run of the generate task: the teacher decodes for 4 of 10 s, the student for 1; four videos are scored."""
+    row, _ = make_run(run_id, study=study, label="made up")
+    spec = {"task": "generate", "study": study, "baseline": "teacher", "arms": {"student": {}, "teacher": {}},
+            "generate": {"host": "made-up host"}}  # fmt: skip
+    rows = []
+    for arm, decode_s, score in (("teacher", 4.0, 0.8), ("student", 1.0, 0.7)):
+        for repeat in range(4):
+            parts = {"text_s": 0.5, "denoise_s": 5.0, "decode_s": decode_s, "write_s": 0.5}
+            parts["end_to_end_s"] = sum(parts.values())
+            rows += [
+                records.measurement(run_id, arm, metric, value * (1 + 0.001 * repeat), unit="s",
+                                    higher_is_better=False, repeat=repeat)
+                for metric, value in parts.items()
+            ]  # fmt: skip
+            for dimension in ("Human_Anatomy", "Camera_Motion", "Composition"):
+                rows.append(records.measurement(run_id, arm, f"vbench2_{dimension}", score + 0.01 * repeat, unit="1",
+                                                higher_is_better=True, clip=f"video {repeat}"))  # fmt: skip
+    return row | {"spec_json": json.dumps(spec)}, rows

@@ -77,7 +77,7 @@ def render_text(results: Results) -> str:
 
 
 def _rows_of(run: dict, spec: dict, rows: pd.DataFrame) -> list[dict]:
-    frames, labels = frames_timed(spec), _in_order(spec, rows)
+    frames, labels = frames_timed(spec), in_order(spec, rows)
     machine = rows[rows["arm"] == MACHINE].groupby("metric")["value"].median()
     base, found = _times(rows, labels[0]), []
     for label in labels:
@@ -101,7 +101,7 @@ def _rows_of(run: dict, spec: dict, rows: pd.DataFrame) -> list[dict]:
     return found
 
 
-def _in_order(spec: dict, rows: pd.DataFrame) -> list[str]:
+def in_order(spec: dict, rows: pd.DataFrame) -> list[str]:
     """Labels as the specification orders them, the baseline first: JSON sorted the keys, the rows kept the order."""
     seen = [arm for arm in rows["arm"].drop_duplicates() if arm in spec["arms"]]
     first = spec.get("baseline")

@@ -36,9 +36,15 @@ COSTS = (
     Column("macs_per_frame", "MACs per frame", "", False),
     Column("peak_memory_mb", "Peak memory", "MB", False),
     Column("first_frame_s", "Time to the first frame", "s", False),
+    Column("energy_per_frame_j", "Energy per frame", "J", False),
+    Column("state_bytes", "State between chunks", "byte", False),
+    Column("min_bytes_per_frame", "Least memory traffic per frame", "byte", False),
 )
 
-METRIC_LABELS = {"psnr": "PSNR", "psnr_mse": "PSNR of mean MSE", "ssim": "SSIM", "lpips": "LPIPS", "fvd": "FVD"}
+METRIC_LABELS = {
+    "psnr": "PSNR", "psnr_mse": "PSNR of mean MSE", "psnr_untrained": "Untrained PSNR", "ssim": "SSIM",
+    "lpips": "LPIPS", "fvd": "FVD",
+}  # fmt: skip
 
 _QUALITIES = (("psnr", "dB", True), ("psnr_mse", "dB", True), ("ssim", "", True), ("lpips", "", False))
 
@@ -47,7 +53,7 @@ def quality_column(metric: str, against: str, unit: str, higher_is_better: bool)
     """The column of one metric against the source clip or against the teacher's output."""
     label = METRIC_LABELS.get(metric, metric.replace("_", " ").capitalize())
     shown_unit = "" if unit in ("1", "ratio", "score") else unit
-    return Column(f"{metric}_{against}", f"{label} against {against}", shown_unit, higher_is_better, quality=True)
+    return Column(f"{metric}_{against}", f"{label} against {against}", shown_unit, bool(higher_is_better), quality=True)
 
 
 KNOWN: Mapping[str, Column] = {column.name: column for column in COSTS} | {

@@ -46,3 +46,35 @@ def _undominated(points: np.ndarray) -> np.ndarray:
         if second > best_second:
             best_second, its_first = second, first
     return mask
+
+
+def hypervolume(
+    rows: pd.DataFrame, frame: pd.DataFrame, cost: str, quality: str, columns: Mapping[str, Column] = KNOWN
+) -> float | None:
+    """Share of the rectangle from the worst to the best values of `frame` that the points of `rows` dominate, 0 to 1.
+
+    The rectangle is that of all finished rows of `frame`, so that sets of points from it can be compared (Zitzler and
+    Thiele, Multiobjective Evolutionary Algorithms, 1999). None where it has no area or `rows` no point.
+    """
+    signs = np.array([1.0 if find_column(name, columns).higher_is_better else -1.0 for name in (cost, quality)])
+    if not {cost, quality} <= set(frame.columns):
+        return None
+    every, mine = (_finite_points(table, cost, quality) * signs for table in (frame, rows))
+    if not len(every) or not len(mine):
+        return None
+    worst, best = every.min(axis=0), every.max(axis=0)
+    if (best <= worst).any():
+        return None
+    scaled = np.clip((mine - worst) / (best - worst), 0, 1)
+    scaled = scaled[_undominated(scaled)]
+    scaled = scaled[np.argsort(-scaled[:, 0])]
+    area, covered = 0.0, 0.0
+    for first, second in scaled:
+        area += first * max(second - covered, 0.0)
+        covered = max(covered, second)
+    return float(area)
+
+
+def _finite_points(rows: pd.DataFrame, cost: str, quality: str) -> np.ndarray:
+    points = rows[rows["status"] == "ok"][[cost, quality]].to_numpy(dtype=float)
+    return points[np.isfinite(points).all(axis=1)]

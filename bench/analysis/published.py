@@ -48,3 +48,21 @@ def _read(path: Path) -> pd.DataFrame:
     if list(table.columns) != COLUMNS:
         raise ValueError(f"{path} must have exactly the columns {', '.join(COLUMNS)}")
     return table
+
+
+def published_points(rows: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Printed numbers for the axes `x` and `y` of a summary: columns name, x, y, note; no rows where none were printed.
+
+    `psnr_source` stands for the printed `psnr`, and so on. A frame rate belongs to a device, which is in the name.
+    """
+    known = {"fps": "fps"} | {f"{metric}_source": metric for metric in ("psnr", "ssim", "lpips")}
+    if x not in known or y not in known or rows.empty:
+        return pd.DataFrame(columns=["name", "x", "y", "note"])
+    keys = ["decoder", "dataset", "source"]
+    first, second = (rows[rows["metric"] == known[axis]] for axis in (x, y))
+    both = first.merge(second, on=keys, suffixes=("_x", "_y"))
+    both = both[(both["device_x"] == both["device_y"]) | (both["device_x"] == "") | (both["device_y"] == "")]
+    device = both["device_x"].where(both["device_x"] != "", both["device_y"])
+    name = both["decoder"] + (", " + device).where(device != "", "")
+    note = both["source"] + ", " + both["dataset"]
+    return pd.DataFrame({"name": name, "x": both["value_x"], "y": both["value_y"], "note": note}).reset_index(drop=True)

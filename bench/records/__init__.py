@@ -4,8 +4,10 @@
 Nothing here imports torch, Hydra or the models, so that readers of results stay light.
 """
 
+from bench.records.frames import stored_clips, stored_frames, write_frames
 from bench.records.merge import MergeReport, merge
-from bench.records.read import Problem, is_finished, read, stored_runs
+from bench.records.packed import pack, write_pack
+from bench.records.read import Problem, is_finished, read, read_placed, rows_at, stored_runs
 from bench.records.schema import MEASUREMENTS, RUNS, SCHEMA_VERSION, STATUSES, check_run_id, measurement
 from bench.records.write import write_run
 
@@ -20,7 +22,14 @@ __all__ = [
     "is_finished",
     "measurement",
     "merge",
+    "pack",
     "read",
+    "read_placed",
+    "rows_at",
+    "stored_clips",
+    "stored_frames",
     "stored_runs",
+    "write_frames",
+    "write_pack",
     "write_run",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bench.records.read import Problem, folders_of, read_folder
-from bench.records.schema import ResultsDirs, part_paths
+from bench.records.schema import ResultsDirs, pack_paths, part_paths
 from bench.records.write import write_atomically
 
 
@@ -31,6 +31,8 @@ def merge(sources: ResultsDirs, target: str | os.PathLike) -> MergeReport:
     target, report = Path(target), MergeReport([], [], [])
     held = {run_id: part.rank for run_id, part in read_folder(target, report.problems)}
     for source in folders_of(sources):
+        if pack_paths(source)[0].exists():
+            report.problems.append(Problem(str(pack_paths(source)[0]), "packed runs are read as they are, not merged"))
         for run_id, part in read_folder(source, report.problems):
             if run_id in held and held[run_id] >= part.rank:
                 report.kept.append(run_id)

@@ -19,6 +19,8 @@ SCHEMA_VERSION = 1
 STATUSES = ("ok", "error", "oom", "crashed", "timeout")
 JSON_COLUMNS = ("spec_json", "device_json", "packages_json", "warnings_json")
 
+PACKED = "packed"  # the folder of runs that were packed into one pair of files
+
 ResultsDirs = str | os.PathLike | Sequence[str | os.PathLike]
 
 _SAFE_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
@@ -91,6 +93,11 @@ def part_paths(results_dir: Path, run_id: str) -> tuple[Path, Path]:
     """Where the runs row and the measurements of one run live."""
     name = f"{check_run_id(run_id)}.parquet"
     return results_dir / "runs" / name, results_dir / "measurements" / name
+
+
+def pack_paths(results_dir: Path) -> tuple[Path, Path]:
+    """Where a folder's packed runs and their measurements live."""
+    return results_dir / PACKED / "runs.parquet", results_dir / PACKED / "measurements.parquet"
 
 
 def is_json(text: object) -> bool:

@@ -9,82 +9,114 @@ import streamlit as st
 
 from bench.analysis import Column, pareto_front
 from bench.analysis.figures import pareto_figure
-from bench.analysis.points import plan_colours
+from bench.analysis.pareto import hypervolume
+from bench.analysis.published import load_published, published_points
 from dashboard import state
-from dashboard.data import Board, choose_folders, code, csv_bytes, load_board
+from dashboard.choose import choose_group, has_numbers
+from dashboard.data import Board, choose_folders, code, downloads, load_board
 
 TITLE = "Pareto front"
+ORDER = 10
 
 SHOWN = ["label", "study", "plan", "ratio", "criterion", "phases"]
 NUMBERS = [
-    "speedup",
-    "speedup_low",
-    "speedup_high",
-    "decode_time_ms",
-    "fps",
-    "parameters",
-    "macs_per_frame",
-    "peak_memory_mb",
-]
-
+    "speedup", "speedup_low", "speedup_high", "decode_time_ms", "fps", "parameters", "macs_per_frame", "peak_memory_mb",
+    "energy_per_frame_j", "first_frame_s",
+]  # fmt: skip
 SCALED = {"parameters": (1e6, "M"), "macs_per_frame": (1e9, "G")}  # shown divided by the factor, stored as they are
+MOST_ROWS = 1000  # of the table on the page; the download has all
 
 
 def show() -> None:
     """The page, top to bottom."""
     st.title("Cost against quality")
     board = load_board(choose_folders())
+    everything = board.summary
+    if len(board.arms):  # a run of arms stands in the picture as its arms
+        alone = ~everything["run_id"].isin(board.arms["run_id"])
+        everything = pd.concat([everything[alone], board.arms], ignore_index=True)
     left, right = st.columns([2, 1])
     with left:
-        group = choose_group(board.summary)
+        timed = everything[["speedup", "psnr_source"]] if {"speedup", "psnr_source"} <= set(everything) else None
+        group = choose_group(everything, None if timed is None else timed.notna().all(axis=1))
     with right:
-        studies = state.multiselect("Studies", "study", sorted(group["study"].unique()))
+        studies = state.multiselect("Studies", "study", sorted(group["study"].unique()), shown=lambda name: name[:60])
     rows = group[group["study"].isin(studies)]
     x, y = choose_axes(rows, board)
     finished = rows[rows["status"] == "ok"]
-    plot(finished, x, y, board)
+    plot(finished, group, x, y, board)
     show_table(finished, x, y, board)
     show_failures(rows)
 
 
-def choose_group(summary: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one device and protocol: only those may be ranked together."""
-    keys = summary["device_id"] + " / " + summary["protocol_id"]
-    names = summary["device_name"].groupby(keys).first()
-    counts = keys.value_counts()
-    chosen = state.selectbox(
-        "Device and protocol", "group", list(counts.index), counts.index[0],
-        lambda key: f"{names[key]}, protocol {key.rsplit(' / ', 1)[-1]} ({counts[key]} runs)",
-    )  # fmt: skip
-    return summary[keys == chosen]
-
-
 def choose_axes(rows: pd.DataFrame, board: Board) -> tuple[Column, Column]:
-    """A cost and a quality that these rows have numbers for."""
-    present = [column for column in board.columns.values() if has_numbers(rows, column.name)]
-    costs = [column.name for column in present if not column.quality]
-    qualities = [column.name for column in present if column.quality]
+    """Two columns that these rows have numbers for, a cost and a quality at first."""
+    present = [column.name for column in board.columns.values() if has_numbers(rows, column.name)]
+    costs = [name for name in present if not board.columns[name].quality]
+    qualities = [name for name in present if board.columns[name].quality]
     if not costs or not qualities:
         st.info("No finished run of this choice has both a cost and a quality number.")
         show_failures(rows)
         st.stop()
     left, right = st.columns(2)
     with left:
-        x = state.selectbox("Cost", "x", costs, prefer("speedup", costs), lambda name: board.columns[name].title)
+        x = state.selectbox("Across", "x", present, prefer("speedup", costs), lambda name: board.columns[name].title)
     with right:
-        y = state.selectbox(
-            "Quality", "y", qualities, prefer("psnr_source", qualities), lambda name: board.columns[name].title
-        )
+        y = state.selectbox("Up", "y", present, prefer("psnr_source", qualities), lambda n: board.columns[n].title)
     return board.columns[x], board.columns[y]
 
 
-def plot(rows: pd.DataFrame, x: Column, y: Column, board: Board) -> None:
-    """The figure, and in one line what is missing from it."""
-    colours = plan_colours(board.summary["plan"])
-    st.plotly_chart(pareto_figure(rows, x.name, y.name, board.columns, colours), width="stretch")
+def plot(rows: pd.DataFrame, group: pd.DataFrame, x: Column, y: Column, board: Board) -> None:
+    """The figure, in one line what is missing from it, and how much of the picture the front covers."""
+    published = _published(board, x, y)
+    figure = pareto_figure(rows, x.name, y.name, board.columns, board.colours, published, frozenset(state.chosen()))
+    event = st.plotly_chart(
+        figure, width="stretch", key="pareto chart", on_select="rerun", selection_mode=("points", "box", "lasso"),
+        alt=f"{y.title} against {x.title}; the same numbers are in the table below",
+    )  # fmt: skip
+    if state.pick("pareto chart", _picked(event)):
+        st.rerun()
     missing = int(rows[[x.name, y.name]].isna().any(axis=1).sum())
     hidden = f" {missing} run(s) lack one of these numbers and are not shown." if missing else ""
-    st.caption(f"Faded points are beaten in both numbers by another. Bars are 95 % intervals of the speed-up.{hidden}")
+    st.caption(
+        "Faded points are beaten in both numbers by another. Bars are 95 % intervals of the speed-up. Click a point, "
+        f"or draw a box or a lasso, to choose runs for the other pages.{hidden}"
+    )
+    whole = hypervolume(rows, group, x.name, y.name, board.columns)
+    if whole is not None:
+        parts = {
+            plan: hypervolume(of_plan, group, x.name, y.name, board.columns) for plan, of_plan in rows.groupby("plan")
+        }
+        said = ", ".join(f"{code(str(plan)[:40])} {value:.3f}" for plan, value in list(parts.items())[:8])
+        st.caption(
+            f"Hypervolume {whole:.3f}: the share of the rectangle from the worst to the best values of this device and "
+            f"protocol that these points beat. By plan: {said}"
+        )
+
+
+def _published(board: Board, x: Column, y: Column) -> pd.DataFrame | None:
+    """Printed numbers for these axes, when there are some and the reader wants them."""
+    try:
+        tables = [load_published(folder) for folder in board.folders]
+    except ValueError:
+        return None
+    points = published_points(pd.concat(tables, ignore_index=True), x.name, y.name)
+    if points.empty:
+        return None
+    wanted = state.toggle("Show published numbers, hollow: other clips and devices", "published")
+    return points if wanted else None
+
+
+def _picked(event: object) -> list[str]:
+    """Run ids of the marks that were clicked or drawn around."""
+    selection = getattr(event, "selection", None) or {}
+    found = []
+    for point in selection.get("points", []):
+        data = point.get("customdata")
+        data = data[0] if isinstance(data, (list, tuple)) and data else data
+        if isinstance(data, str):
+            found.append(data)
+    return list(dict.fromkeys(found))
 
 
 def show_failures(rows: pd.DataFrame) -> None:
@@ -92,11 +124,11 @@ def show_failures(rows: pd.DataFrame) -> None:
     failed = rows[rows["status"] != "ok"]
     if len(failed):
         st.warning(f"{len(failed)} run(s) failed:")
-        st.dataframe(failed[["label", "study", "status", "error"]], hide_index=True, width="stretch")
+        st.dataframe(failed[["label", "study", "status", "error"]].head(MOST_ROWS), hide_index=True, width="stretch")
     reasons: dict[str, str] = {}
-    for text in rows["unavailable"].dropna():
+    for text in rows["unavailable"].dropna().unique()[:100]:
         reasons = {**json.loads(text), **reasons}
-    for metric, reason in reasons.items():
+    for metric, reason in list(reasons.items())[:20]:
         st.caption(f"{code(metric)} unavailable: {code(reason)}")
 
 
@@ -108,9 +140,12 @@ def show_table(rows: pd.DataFrame, x: Column, y: Column, board: Board) -> None:
     table = rows[[name for name in wanted if name in SHOWN or has_numbers(rows, name)]]
     table = table.assign(front=front.map({True: "*", False: ""})).sort_values(y.name, ascending=not y.higher_is_better)
     table = table[["front", *(name for name in table if name != "front")]]
-    scaled = table.assign(**{name: table[name] / factor for name, (factor, _) in SCALED.items() if name in table})
+    head = table.head(MOST_ROWS)
+    scaled = head.assign(**{name: head[name] / factor for name, (factor, _) in SCALED.items() if name in head})
     st.dataframe(scaled, hide_index=True, width="stretch", column_config=headings(table, board))
-    st.download_button("Download as CSV", csv_bytes(table), "pareto.csv", "text/csv")
+    if len(table) > MOST_ROWS:
+        st.caption(f"The first {MOST_ROWS} of {len(table)} rows; the downloads have all.")
+    downloads(table, "pareto")
 
 
 def headings(table: pd.DataFrame, board: Board) -> dict:
@@ -119,11 +154,6 @@ def headings(table: pd.DataFrame, board: Board) -> dict:
     titles |= {"speedup_low": "Speed-up, 95 % low", "speedup_high": "Speed-up, 95 % high"}
     titles |= {name: f"{board.columns[name].label} ({prefix})" for name, (_, prefix) in SCALED.items()}
     return {name: st.column_config.NumberColumn(titles[name], format="%.4g") for name in table if name in titles}
-
-
-def has_numbers(rows: pd.DataFrame, name: str) -> bool:
-    """Whether `rows` has a number in column `name`."""
-    return name in rows and bool(rows[name].notna().any())
 
 
 def prefer(name: str, options: list[str]) -> str:

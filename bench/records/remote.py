@@ -1,0 +1,73 @@
+"""Results folders at an address, such as `s3://bucket/results`: copied to this machine, then read like any other.
+
+fsspec does the transfer; protocols beyond its own need their package (`s3fs` for s3). A copy lives in the user's cache
+folder. Files whose size is the same and which are not newer there are not fetched again; files that are gone there go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+FOLDERS = ("runs", "measurements", "packed", "published")
+REFRESH_S = 60.0  # an address is listed at most this often
+
+_listed: dict[str, float] = {}
+
+
+def is_address(folder: str | os.PathLike) -> bool:
+    """Whether `folder` is an address for fsspec instead of a path."""
+    return isinstance(folder, str) and "://" in folder
+
+
+def cache_root() -> Path:
+    """This project's folder in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flash-vaed"
+
+
+def local_copy(address: str) -> Path:
+    """The folder of this machine that mirrors `address`; `ValueError` when the address cannot be read."""
+    target = cache_root() / "remote" / hashlib.sha256(address.encode()).hexdigest()[:16]
+    if time.monotonic() - _listed.get(address, -REFRESH_S) >= REFRESH_S or not target.is_dir():
+        try:
+            _mirror(address, target)
+        except ImportError as error:
+            raise ValueError(f"results at {address!r} cannot be read: {error}") from error
+        except Exception as error:  # every protocol has errors of its own
+            raise ValueError(f"results at {address!r} cannot be read: {type(error).__name__}: {error}") from error
+        _listed[address] = time.monotonic()
+    return target
+
+
+def _mirror(address: str, target: Path) -> None:
+    import fsspec  # a reader of local folders does not need it
+
+    files, root = fsspec.core.url_to_fs(address)
+    if not files.isdir(root):
+        raise FileNotFoundError("there is no such folder")
+    for folder in FOLDERS:
+        there = {}
+        if files.isdir(f"{root}/{folder}"):
+            files.invalidate_cache(f"{root}/{folder}")
+            there = {Path(str(entry["name"])).name: entry for entry in files.ls(f"{root}/{folder}", detail=True)}
+        here = target / folder
+        here.mkdir(parents=True, exist_ok=True)
+        for name, entry in sorted(there.items()):
+            if entry["type"] == "file" and not name.startswith(".") and not _is_fresh(here / name, entry):
+                partial = here / f".{name}.partial"
+                files.get_file(entry["name"], str(partial))
+                partial.replace(here / name)
+        for path in here.iterdir():
+            if path.name not in there:
+                path.unlink()
+
+
+def _is_fresh(path: Path, entry: dict) -> bool:
+    if not path.exists() or path.stat().st_size != entry["size"]:
+        return False
+    stamp: Any = entry.get("LastModified") or entry.get("mtime") or entry.get("created") or entry.get("updated")
+    changed_s = stamp.timestamp() if hasattr(stamp, "timestamp") else stamp
+    return not isinstance(changed_s, (int, float)) or changed_s <= path.stat().st_mtime

@@ -1,0 +1,87 @@
+"""Whole pipelines: where a video's time goes with each decoder, and whether VBench-2.0 sees a difference."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from bench.analysis import Results, generated
+from bench.analysis.figures.end_to_end import parts_figure, radar_figure
+from dashboard import state
+from dashboard.data import Board, choose_folders, downloads, load_board
+
+TITLE = "End to end"
+ORDER = 60
+
+NUMBERS = ["text_s", "denoise_s", "decode_s", "write_s", "end_to_end_s", "speedup", "speedup_low", "speedup_high",
+           "amdahl", "amdahl_ceiling"]  # fmt: skip
+
+
+SCORES = ["score", "delta", "low", "high"]
+
+
+def show() -> None:
+    """The page, top to bottom."""
+    st.title("End to end")
+    board = load_board(choose_folders())
+    rows = board.summary[(board.summary["status"] == "ok")]
+    runs = rows[(rows["task"] == "generate") | (rows["study"] == "vbench2")]["run_id"]
+    if runs.empty:
+        st.info(
+            "No run has generated videos yet. This page shows runs of the task `generate` and VBench-2.0 scores once "
+            "such a run is stored."
+        )
+        st.stop()
+    results = board.results(list(runs))
+    show_parts(results)
+    show_vbench(results, board)
+
+
+def show_parts(results: Results) -> None:
+    """Stacked seconds per part, and what no decoder can beat."""
+    table = generated.table(results)
+    if table.empty:
+        st.info("No timed pipeline is stored.")
+        return
+    names = dict(zip(table["run_id"], table["host"] + ", " + table["label"] + ", " + table["device_id"], strict=True))
+    run = state.selectbox("Pipeline", "pipeline", list(names), next(iter(names)), lambda run_id: names[run_id][:90])
+    mine = table[table["run_id"] == run]
+    st.plotly_chart(parts_figure(mine), width="stretch", key="parts chart", alt="Seconds per part and arm")
+    first = mine.iloc[0]
+    ceiling = first["amdahl_ceiling"]
+    share = first["decode_s"] / first["end_to_end_s"]
+    bound = (
+        f" Decoding takes {share:.1%} of the first arm's time, so no decoder can make the whole more than "
+        f"{ceiling:.2f} times as fast (Amdahl)."
+    )
+    st.caption(
+        "Median seconds of one video; times as fast as the first arm with 95 % interval."
+        + (bound if pd.notna(ceiling) else "")
+    )
+    st.dataframe(
+        mine.drop(columns=["run_id", "label"]), hide_index=True, width="stretch",
+        column_config={name: st.column_config.NumberColumn(format="%.4g") for name in NUMBERS},
+    )  # fmt: skip
+    downloads(mine, "end_to_end")
+
+
+def show_vbench(results: Results, board: Board) -> None:
+    """A radar of the dimensions, and paired differences per dimension."""
+    table = generated.dimensions(results)
+    if table.empty:
+        st.info("No VBench-2.0 score is stored.")
+        return
+    st.subheader("VBench-2.0")
+    names = dict(zip(table["run_id"], table["label"], strict=True))
+    run = state.selectbox("Scores of", "scores", list(names), next(iter(names)), lambda run_id: str(names[run_id])[:80])
+    mine = table[table["run_id"] == run]
+    st.plotly_chart(
+        radar_figure(mine, board.colours), width="stretch", key="radar chart", alt="Scores by dimension and arm"
+    )
+    paired = mine.drop(columns=["run_id", "label"])
+    st.dataframe(
+        paired, hide_index=True, width="stretch",
+        column_config={name: st.column_config.NumberColumn(format="%.4f") for name in SCORES},
+    )  # fmt: skip
+    st.caption("delta: mean difference from the first arm over the same videos, low and high its 95 % interval.")
+    downloads(mine, "vbench2")
