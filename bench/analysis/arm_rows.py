@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.arms import compare, run_ids
+from bench.analysis.arms import compare
 from bench.analysis.results import Results
 from bench.analysis.spec import dig
 from bench.analysis.summary import RENAMED, RUN_COLUMNS
@@ -22,7 +22,7 @@ def arm_rows(results: Results) -> pd.DataFrame:
     is filled only where the baseline is a teacher, since that is what the column means. `accepted` is 0 where the run
     itself says that the times may not be quoted.
     """
-    arms = results.of(run_ids(results))
+    arms = results.of(results.finished("speed"))
     text = list(arms.measurements.select_dtypes("string"))
     arms = Results(arms.runs, arms.measurements.astype(dict.fromkeys(text, object)))  # compared often, one by one
     compared = compare(arms).set_index(["run_id", "arm"])

@@ -28,20 +28,10 @@ COLUMNS = (
 def compare(results: Results) -> pd.DataFrame:
     """One row per run and arm, in the order of the specification; no rows where no run has arms."""
     found = []
-    for run in results.of(run_ids(results)).runs.to_dict("records"):
+    for run in results.of(results.finished("speed")).runs.to_dict("records"):
         rows = results.measurements[results.measurements["run_id"] == run["run_id"]]
         found += _rows_of(run, json.loads(run["spec_json"]), rows)
     return pd.DataFrame(found, columns=list(COLUMNS))
-
-
-def run_ids(results: Results) -> set[str]:
-    """The finished runs that compare arms."""
-    runs = results.runs[results.runs["status"] == "ok"]
-    return {
-        run_id
-        for run_id, spec in zip(runs["run_id"], runs["spec_json"], strict=True)
-        if json.loads(spec).get("task") == "speed"
-    }
 
 
 def frames_timed(spec: dict) -> int:

@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis import units
+from bench.analysis.arms import in_order
 from bench.analysis.bootstrap import SAMPLES_PER_BLOCK, ratio_of_medians
 from bench.analysis.results import Results
+from bench.analysis.spec import dig
 
 PARTS = ("text_s", "denoise_s", "decode_s", "write_s")
 WHOLE = "end_to_end_s"
@@ -26,20 +28,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def run_ids(results: Results) -> set[str]:
-    """The finished runs of task=generate."""
-    runs = results.runs[results.runs["status"] == "ok"]
-    return {
-        run_id
-        for run_id, spec in zip(runs["run_id"], runs["spec_json"], strict=True)
-        if json.loads(spec).get("task") == "generate"
-    }
-
-
 def table(results: Results) -> pd.DataFrame:
     """One row per run and arm, the baseline first: seconds, speed-ups with 95 % intervals, paired quality (means)."""
     found = []
-    for run in results.of(run_ids(results)).runs.to_dict("records"):
+    for run in results.of(results.finished("generate")).runs.to_dict("records"):
         rows = results.measurements[results.measurements["run_id"] == run["run_id"]]
         found += _rows_of(run, json.loads(run["spec_json"]), rows)
     return pd.DataFrame(found, columns=list(COLUMNS))
@@ -51,8 +43,10 @@ def render_text(results: Results) -> str:
 
 
 def _rows_of(run: dict, spec: dict, rows: pd.DataFrame) -> list[dict]:
-    base, host = spec["baseline"], spec["host"]
-    labels = sorted(spec["arms"], key=lambda label: label != base)
+    labels = in_order(spec if isinstance(dig(spec, "arms"), dict) else {"arms": set(rows["arm"])}, rows)
+    if not labels:
+        return []
+    base = labels[0]
     medians = {label: _medians(rows, label) for label in labels}
     whole = {label: _samples(rows, label) for label in labels}
     found = []
@@ -69,7 +63,7 @@ def _rows_of(run: dict, spec: dict, rows: pd.DataFrame) -> list[dict]:
             **{name: run[name] for name in ("run_id", "study", "label", "device_id", "device_name")},
             **{name: own.get(name) for name in (*PARTS, WHOLE, "first_frame_s", "peak_memory_bytes", "accepted")},
             **{name: quality.get(name) for name in QUALITY},
-            "host": host["name"], "frames": host["frames"], "arm": label,
+            "host": str(dig(spec, "host", "name")), "frames": dig(spec, "host", "frames"), "arm": label,
             "decode_share": own.get("decode_s", np.nan) / parts[1],
             "speedup": ratio.value, "speedup_low": ratio.low, "speedup_high": ratio.high,
             "amdahl": parts[0] / parts[1],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from bench import records
+from bench.analysis.spec import dig
 from bench.records.schema import ResultsDirs
 
 
@@ -23,6 +25,12 @@ class Results:
         """These runs alone."""
         runs, rows = self.runs, self.measurements
         return Results(runs[runs["run_id"].isin(run_ids)], rows[rows["run_id"].isin(run_ids)])
+
+    def finished(self, task: str) -> set[str]:
+        """The ids of the runs of one task that ended well."""
+        runs = self.runs[self.runs["status"] == "ok"]
+        tasks = runs["spec_json"].map(lambda text: dig(json.loads(text), "task"))
+        return set(runs["run_id"][tasks == task])
 
 
 def load(folders: ResultsDirs) -> Results:

@@ -75,16 +75,6 @@ def prompt_of(clip: str) -> str:
     return clip.rsplit("-", 1)[0]
 
 
-def run_ids(results: Results) -> set[str]:
-    """The finished runs that hold VBench-2.0's values."""
-    runs = results.runs[results.runs["status"] == "ok"]
-    return {
-        run_id
-        for run_id, spec in zip(runs["run_id"], runs["spec_json"], strict=True)
-        if json.loads(spec).get("task") == TASK
-    }
-
-
 def of_run(results: Results, run_id: str) -> pd.DataFrame:
     """`compare` of one stored run."""
     spec = json.loads(results.runs[results.runs["run_id"] == run_id]["spec_json"].iloc[0])["vbench2"]
@@ -92,10 +82,25 @@ def of_run(results: Results, run_id: str) -> pd.DataFrame:
     return compare(rows, spec["categories"], spec["control"], spec["complete"])
 
 
+def tables(results: Results) -> pd.DataFrame:
+    """`compare` of every stored run, one below the other, with its `run_id` and `label`; `against` is its control."""
+    found = []
+    for run in results.of(results.finished(TASK)).runs.to_dict("records"):
+        told = {
+            "run_id": run["run_id"],
+            "label": run["label"],
+            "against": json.loads(run["spec_json"])["vbench2"]["control"],
+        }
+        found.append(of_run(results, run["run_id"]).assign(**told))
+    return (
+        pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["run_id", "label", "against", *COLUMNS])
+    )
+
+
 def render_text(results: Results) -> str:
     """The stored scores as tables, one per run; empty where there is none."""
     parts = []
-    for run in results.of(run_ids(results)).runs.to_dict("records"):
+    for run in results.of(results.finished(TASK)).runs.to_dict("records"):
         spec = json.loads(run["spec_json"])["vbench2"]
         parts.append(f"{run['study']} {run['label']}\n\n{text(of_run(results, run['run_id']), spec['complete'])}")
     return "\n\n".join(parts)

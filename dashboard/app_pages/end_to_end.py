@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from bench.analysis import Results, generated
+from bench.analysis import Results, end_to_end, vbench2
 from bench.analysis.figures.end_to_end import parts_figure, radar_figure
 from dashboard import state
 from dashboard.data import Board, choose_folders, downloads, load_board
@@ -13,10 +13,10 @@ from dashboard.data import Board, choose_folders, downloads, load_board
 TITLE = "End to end"
 ORDER = 60
 
-NUMBERS = ["text_s", "denoise_s", "decode_s", "write_s", "end_to_end_s", "speedup", "speedup_low", "speedup_high",
-           "amdahl", "amdahl_ceiling"]  # fmt: skip
-
-
+HIDDEN = ["run_id", "study", "label", "device_name"]
+NUMBERS = ["text_s", "denoise_s", "decode_s", "write_s", "end_to_end_s", "decode_share", "speedup", "speedup_low",
+           "speedup_high", "amdahl", "amdahl_ceiling", "first_frame_s", "psnr", "ssim", "lpips", "sharpness",
+           "flicker"]  # fmt: skip
 SCORES = ["score", "delta", "low", "high"]
 
 
@@ -25,7 +25,7 @@ def show() -> None:
     st.title("End to end")
     board = load_board(choose_folders())
     rows = board.summary[(board.summary["status"] == "ok")]
-    runs = rows[(rows["task"] == "generate") | (rows["study"] == "vbench2")]["run_id"]
+    runs = rows[(rows["task"] == "generate") | (rows["task"] == vbench2.TASK)]["run_id"]
     if runs.empty:
         st.info(
             "No run has generated videos yet. This page shows runs of the task `generate` and VBench-2.0 scores once "
@@ -39,7 +39,7 @@ def show() -> None:
 
 def show_parts(results: Results) -> None:
     """Stacked seconds per part, and what no decoder can beat."""
-    table = generated.table(results)
+    table = end_to_end.table(results)
     if table.empty:
         st.info("No timed pipeline is stored.")
         return
@@ -59,7 +59,7 @@ def show_parts(results: Results) -> None:
         + (bound if pd.notna(ceiling) else "")
     )
     st.dataframe(
-        mine.drop(columns=["run_id", "label"]), hide_index=True, width="stretch",
+        mine.drop(columns=HIDDEN).dropna(axis=1, how="all"), hide_index=True, width="stretch",
         column_config={name: st.column_config.NumberColumn(format="%.4g") for name in NUMBERS},
     )  # fmt: skip
     downloads(mine, "end_to_end")
@@ -67,7 +67,7 @@ def show_parts(results: Results) -> None:
 
 def show_vbench(results: Results, board: Board) -> None:
     """A radar of the dimensions, and paired differences per dimension."""
-    table = generated.dimensions(results)
+    table = vbench2.tables(results)
     if table.empty:
         st.info("No VBench-2.0 score is stored.")
         return
@@ -75,13 +75,17 @@ def show_vbench(results: Results, board: Board) -> None:
     names = dict(zip(table["run_id"], table["label"], strict=True))
     run = state.selectbox("Scores of", "scores", list(names), next(iter(names)), lambda run_id: str(names[run_id])[:80])
     mine = table[table["run_id"] == run]
+    dimensions = mine[(mine["level"] == "dimension") & mine["score"].notna()]
     st.plotly_chart(
-        radar_figure(mine, board.colours), width="stretch", key="radar chart", alt="Scores by dimension and arm"
+        radar_figure(dimensions, board.colours), width="stretch", key="radar chart", alt="Scores by dimension and arm"
     )
-    paired = mine.drop(columns=["run_id", "label"])
+    paired = mine.drop(columns=["run_id", "label", "against"])
     st.dataframe(
         paired, hide_index=True, width="stretch",
         column_config={name: st.column_config.NumberColumn(format="%.4f") for name in SCORES},
     )  # fmt: skip
-    st.caption("delta: mean difference from the first arm over the same videos, low and high its 95 % interval.")
+    st.caption(
+        "Scores from 0 to 1; a category needs all its dimensions, the total all 18 on the official list. delta: mean "
+        f"difference from {mine['against'].iloc[0] or 'no arm'} over prompts, low and high its 95 % interval."
+    )
     downloads(mine, "vbench2")

@@ -11,7 +11,7 @@ import pytest
 
 from bench import records
 from tests.dashboard.browser import ROOT, Visit, browser, server, why_no_browser
-from tests.synthetic_results import generation, make_run, store
+from tests.synthetic_results import generation, make_run, scored, store
 
 pytestmark = pytest.mark.skipif(bool(why_no_browser()), reason=why_no_browser() or "-")
 
@@ -34,7 +34,7 @@ def address(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
     """A dashboard on a made-up run with pictures and a made-up pipeline."""
-    folder = store(tmp_path_factory.mktemp("results"), make_run("r", label="<b>bold</b>"), generation("g"))
+    folder = store(tmp_path_factory.mktemp("results"), make_run("r", label="<b>bold</b>"), generation("g"), scored("v"))
     across = np.linspace(0, 255, 96, dtype=np.uint8)
     still = np.stack([np.broadcast_to(across, (64, 96))] * 3, axis=-1)
     for who, shift in (("source", 0), ("teacher", 4), ("student", 12)):

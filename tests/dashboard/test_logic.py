@@ -18,7 +18,7 @@ from bench import records
 from dashboard import cache
 from dashboard.viewer import as_script, window_of
 from dashboard.votes import read_votes, record, votes_file
-from tests.synthetic_results import comparison, generation, make_run, quickstart, store, trained_run
+from tests.synthetic_results import comparison, generation, make_run, quickstart, scored, store, trained_run
 
 HOSTILE = "</script><img src=x onerror=alert(1)> [x](http://127.0.0.1/x) `a` $x$ :red[b] " + "y" * 5000
 
@@ -162,7 +162,7 @@ def test_pictures_are_shown_where_they_are_stored(tmp_path):
 
 
 def test_end_to_end_shows_parts_ceiling_and_scores(tmp_path):
-    page = open_page("end_to_end", store(tmp_path / "r", generation("g")))
+    page = open_page("end_to_end", store(tmp_path / "r", generation("g"), scored("v")))
     assert len(page.get("plotly_chart")) == 2
     assert "more than 1.67 times as fast (Amdahl)" in said(page)
     assert set(page.dataframe[1].value["dimension"]) == {"Human Anatomy", "Camera Motion", "Composition"}

@@ -39,11 +39,11 @@ def parts_figure(table: pd.DataFrame) -> go.Figure:
 
 
 def radar_figure(table: pd.DataFrame, colours: Mapping[str, str]) -> go.Figure:
-    """VBench-2.0 scores of one run, rows of `dimensions`: an axis per dimension, a closed line per arm."""
+    """VBench-2.0 scores of one run, rows of `vbench2.compare`: an axis per dimension, a closed line per arm."""
     figure = go.Figure()
     looks = styles(table["arm"])
     for arm, rows in table.groupby("arm", sort=False):
-        axes, scores = [shown(name, 26) for name in rows["dimension"]], list(rows["score"])
+        axes, scores = [shown(name, 26) for name in rows["name"].str.replace("_", " ")], list(rows["score"])
         figure.add_trace(go.Scatterpolar(
             r=[*scores, *scores[:1]], theta=[*axes, *axes[:1]], mode="lines+markers", name=shown(arm, 40),
             line={"color": colour_of(colours, arm) if str(arm) in colours else looks[str(arm)][0]},

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bench import analysis, records
-from bench.analysis import generated
+from bench.analysis import end_to_end, vbench2
 from bench.analysis.anatomy import anatomy
 from bench.analysis.arm_rows import arm_rows
 from bench.analysis.configuration import configuration, difference
@@ -22,7 +22,7 @@ from bench.analysis.pareto import hypervolume
 from bench.analysis.published import load_published, published_points
 from bench.analysis.training import budget, curves
 from bench.analysis.votes import COLUMNS, tally
-from tests.synthetic_results import comparison, generation, make_run, store, trained_run
+from tests.synthetic_results import comparison, generation, make_run, scored, store, trained_run
 
 ROOT = Path(__file__).parents[3]
 
@@ -89,16 +89,21 @@ def test_arms_become_rows_with_their_decoder(tmp_path):
 
 
 def test_a_pipeline_is_bounded_by_what_is_not_decoding(tmp_path):
-    table = generated.table(load(tmp_path, generation("g"))).set_index("arm")
+    table = end_to_end.table(load(tmp_path, generation("g"))).set_index("arm")
     assert list(table.index) == ["teacher", "student"]
     assert table.loc["teacher", "speedup"] == pytest.approx(1.0)
     assert table.loc["teacher", "amdahl_ceiling"] == pytest.approx(10 / 6, rel=0.02)
     assert table.loc["student", "speedup"] == pytest.approx(10 / 7, rel=0.02)
     assert table.loc["student", "amdahl"] == pytest.approx(10 / 7, rel=0.02)
-    scores = generated.dimensions(analysis.load(tmp_path)).set_index(["dimension", "arm"])
-    assert scores.loc[("Human Anatomy", "student"), "delta"] == pytest.approx(-0.1)
-    assert scores.loc[("Human Anatomy", "teacher"), "videos"] == 4
-    assert generated.table(load(tmp_path / "none", make_run("r"))).empty
+    assert end_to_end.table(load(tmp_path / "none", make_run("r"))).empty
+
+
+def test_scores_of_every_stored_run_are_one_table(tmp_path):
+    table = vbench2.tables(load(tmp_path, scored("v"), make_run("r"))).set_index(["name", "arm"])
+    assert table.loc[("Human_Anatomy", "student"), "delta"] == pytest.approx(-0.1)
+    assert table.loc[("Human_Anatomy", "teacher"), "videos"] == 4
+    assert set(table["against"]) == {"teacher"}
+    assert vbench2.tables(load(tmp_path / "none", make_run("r"))).empty
 
 
 def test_two_configurations_differ_where_they_do():

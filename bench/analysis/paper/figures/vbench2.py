@@ -26,7 +26,7 @@ def numbers(material: Material) -> pd.DataFrame:
 
 def scores(results: Results) -> pd.DataFrame:
     """Columns arm, dimension, score, videos; of the newest run that holds scores."""
-    runs = results.of(vbench2.run_ids(results)).runs.sort_values("started_at")
+    runs = results.of(results.finished(vbench2.TASK)).runs.sort_values("started_at")
     if runs.empty:
         return pd.DataFrame(columns=["arm", "dimension", "score", "videos"])
     found = vbench2.of_run(results, runs["run_id"].iloc[-1])
