@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from bench.analysis.published import load_published, published_table
+from bench.records.remote import is_address, local_copy
 from dashboard.data import choose_folders, code
 
 TITLE = "Published numbers"
@@ -19,7 +20,7 @@ def show() -> None:
     )
     for folder in choose_folders():
         try:
-            rows = load_published(folder)
+            rows = load_published(local_copy(folder) if is_address(folder) else folder)
         except ValueError as error:
             st.warning(f"These numbers cannot be read. {code(str(error))}")
             continue
