@@ -12,13 +12,16 @@ class Places:
     """Where things lie that do not decide what is measured.
 
     cache: shared work. curves, decoders, videos: for TensorBoard, for decoders that are to be kept, for what is
-    generated. flash_vaed_release, self_forcing: checkouts of others' programs.
+    generated. pictures: results folder for the frames of the first `pictured` clips. flash_vaed_release, self_forcing:
+    checkouts of others' programs.
     """
 
     cache: str
     curves: str | None = None
     decoders: str = "decoders"
     videos: str = "videos"
+    pictures: str | None = None
+    pictured: int = 0
     flash_vaed_release: str | None = None
     self_forcing: str | None = None
 

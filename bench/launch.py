@@ -98,6 +98,8 @@ def _places(config: schema.Config) -> Places:
         curves=str(Path(paths.curves).expanduser()) if paths.curves else None,
         decoders=str(Path(paths.decoders).expanduser()),
         videos=str(Path(paths.videos).expanduser().absolute()),  # a host may change the working directory
+        pictures=str(Path(paths.results).expanduser()) if config.pictures else None,
+        pictured=config.pictures,
         flash_vaed_release=paths.flash_vaed_release,
         self_forcing=root,
     )

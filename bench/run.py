@@ -9,11 +9,13 @@ from __future__ import annotations
 import functools
 import json
 import random
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bench.cache import Cache
 from bench.evaluation import evaluation_set
@@ -23,13 +25,14 @@ from bench.memory import settle_heap
 from bench.placement import optimized, options_of, placed
 from bench.prepare import Say, Show, calibration_latents, make_student, statistics_of
 from bench.programs import PROGRAMS
-from bench.records import measurement
+from bench.records import measurement, write_frames
 from bench.spec import RunSpec
 from bench.tasks import ARM_TASKS, TASKS, Lineup, Making, Workbench
 from bench.tasks.base import Row
 from flash_vaed import Decoder, load_teacher, save_decoder
 from flash_vaed.distill import Progress
 from flash_vaed.lpips import backbone_file, lpips_unavailable
+from flash_vaed.video_files import to_uint8
 
 
 def execute(job: Job, emit: Emit) -> dict[str, Any]:
@@ -76,6 +79,7 @@ def execute(job: Job, emit: Emit) -> dict[str, Any]:
         statistics=lambda: statistics_of(spec, teacher, lambda: calibration_latents(spec, teacher, left_out), cache),
         say=say,
         keep=lambda: _kept(job, students.trained),
+        picture=_pictured(job),
     )
     rows = list(TASKS.get(spec.task)(bench))
     warnings += [f"calibration left out clip {name}: {reason}" for name, reason in left_out.items()]
@@ -127,6 +131,21 @@ def _kept(job: Job, student: Decoder) -> Path:
     save_decoder(student, folder)
     (folder / "run.json").write_text(json.dumps(job.spec.to_json(), indent=1) + "\n")
     return folder
+
+
+def _pictured(job: Job) -> Callable[[str, Mapping[str, Tensor]], None]:
+    """Stores the frames of the first clips it is shown, as many as pictures were asked for."""
+    shown: set[str] = set()
+
+    def picture(clip: str, frames_CTHW: Mapping[str, Tensor]) -> None:
+        if job.places.pictures is None or len(shown) >= job.places.pictured:
+            return
+        shown.add(clip)
+        for who, frames in frames_CTHW.items():
+            pixels_THWC = to_uint8(frames.clamp(-1, 1)).permute(1, 2, 3, 0).cpu().numpy()
+            write_frames(job.places.pictures, job.run_id, clip, who, pixels_THWC)
+
+    return picture
 
 
 def _share_row(run_id: str, metric: str, site: str, value: float) -> Row:

@@ -221,7 +221,7 @@ class StudyConf:
 
 @dataclass
 class Config:
-    """One run. All of it decides what is measured, except `label`, `again`, `paths` and `limits`."""
+    """One run. All of it decides what is measured, except `label`, `again`, `pictures`, `paths` and `limits`."""
 
     teacher: TeacherConf = field(default_factory=TeacherConf)
     plan: PlanConf = field(default_factory=PlanConf)
@@ -241,6 +241,7 @@ class Config:
     seed: int = 0
     label: str | None = None
     again: bool = False  # repeat a run that is stored already
+    pictures: int = 0  # judged clips whose frames are stored beside the results, for eyes
     study: StudyConf = field(default_factory=StudyConf)
     paths: PathsConf = field(default_factory=PathsConf)
     limits: LimitsConf = field(default_factory=LimitsConf)

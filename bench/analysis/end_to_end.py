@@ -68,7 +68,7 @@ def _rows_of(run: dict, spec: dict, rows: pd.DataFrame) -> list[dict]:
             "speedup": ratio.value, "speedup_low": ratio.low, "speedup_high": ratio.high,
             "amdahl": parts[0] / parts[1],
             "amdahl_ceiling": parts[0] / (parts[0] - first.get("decode_s", np.nan)),
-            "videos": judged["clip"].nunique(), "note": "; ".join(notes) or None,
+            "videos": judged["clip"].nunique(), "note": "\n".join(notes) or None,
         })  # fmt: skip
     return found
 
@@ -109,7 +109,11 @@ def _text(group: pd.DataFrame) -> str:
         f"against {first['arm']}, {first['videos']} videos"
     )
     body = ["  ".join(line[i].ljust(widths[i]) if i == 0 else line[i].rjust(widths[i]) for i in kept) for line in lines]
-    notes = [f"? {row['arm']}: {row['note']}" for row in rows if row["note"]]
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        for note in (row["note"] or "").splitlines():
+            said.setdefault(note, []).append(row["arm"])
+    notes = [f"? {'every arm' if len(arms) == len(rows) else ', '.join(arms)}: {note}" for note, arms in said.items()]
     return "\n".join([title, "", *body, *([""] if notes else []), *notes])
 
 

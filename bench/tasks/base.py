@@ -29,7 +29,8 @@ class Workbench:
 
     untrained: the student before distillation, the same object as `student` where nothing was trained. evaluation,
     statistics: the judged clips, and the calibrated teacher; made or read from the cache when asked for. keep: writes
-    the student into a folder of its own and says which.
+    the student into a folder of its own and says which. picture: stores frames of a judged clip, (3, T, H, W) by who
+    made them, if pictures were asked for.
     """
 
     run_id: str
@@ -43,6 +44,7 @@ class Workbench:
     statistics: Callable[[], Statistics]
     say: Callable[[str], None]
     keep: Callable[[], Path]
+    picture: Callable[[str, Mapping[str, Tensor]], None]
 
     @property
     def dtype(self) -> torch.dtype:

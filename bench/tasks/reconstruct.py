@@ -55,6 +55,7 @@ def _clip_rows(bench: Workbench, metrics: list[Metric], clips: EvaluationSet, na
     runtime = bench.spec.runtime
     is_plain = options_of(runtime) == RuntimeOptions() and runtime.chunk is None and bench.device.type == "cpu"
     teacher = plain if is_plain else bench.decode(bench.teacher_decoder, z[None])[0]
+    bench.picture(name, {"source": source, "teacher": teacher, "student": student})
     for metric in metrics:
         yield from _frame_rows(bench, metric, "student", "source", name, source, student)
         yield from _frame_rows(bench, metric, "student", "teacher", name, plain, student)

@@ -51,9 +51,8 @@ def main(argv: list[str]) -> int:
     for problem in results.problems:
         print(f"left out: {problem}", file=sys.stderr)
     quoted = pd.concat([load_published(folder) for folder in folders], ignore_index=True).drop_duplicates()
-    pictures = [Path(given.frames)] if given.frames else [Path(folder) / "frames" for folder in folders]
-    pictures = [path for path in pictures if given.frames or path.is_dir()]
-    material = paper.Material(results, quoted, given.study, given.x, given.y, pictures[0] if pictures else None)
+    pictures = Path(given.frames) if given.frames else None
+    material = paper.Material(results, quoted, given.study, given.x, given.y, pictures, tuple(folders))
     if given.docs:
         return _draw_docs(material, Path(given.out or "docs"))
     undrawn = [name for name in chosen if not _made(name, material, Path(given.out or "figures"))]

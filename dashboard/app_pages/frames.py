@@ -23,7 +23,7 @@ ORDER = 50
 MOST_RUNS = 6
 MISSING = (
     "No pictures are stored for these runs, which needs `frames/RUN/CLIP/` beside the results; "
-    "`bench.records.write_frames(results, run_id, clip, who, frames)` writes them."
+    "`pictures=2 again=true` at the end of a run's command stores those of its first two clips."
 )
 
 

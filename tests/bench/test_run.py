@@ -22,6 +22,7 @@ from bench.job import Job, Places
 from bench.metrics import make_metric
 from bench.pin import pin
 from bench.prepare import make_student
+from bench.records import stored_clips, stored_frames
 from bench.run import execute
 from bench.schema import Config
 from flash_vaed import Decoder, Teacher, load_decoder, load_teacher, save_teacher
@@ -271,6 +272,18 @@ def test_the_distill_task_leaves_a_decoder_that_loads_and_is_the_one_that_was_ju
     assert found == pytest.approx(expected, abs=1e-3)
     assert "decode_time_s" not in set(records.read(place / "kept")[1]["metric"])
     assert json.loads((folder / "run.json").read_text())["distill"]["phases"] == ["align", "joint", "refine"]
+
+
+def test_pictures_are_stored_where_they_were_asked_for(place, arguments, monkeypatch):
+    monkeypatch.chdir(place)
+    results = place / "pictured"
+    asked = [*arguments, "plan=teacher", "distill=none", "metrics.names=[psnr]", f"paths.results={results}"]
+    assert main(["run", *(a for a in asked if not a.startswith("distill.steps")), "pictures=1"]) == 0
+    run_id = next((results / "runs").glob("*.parquet")).stem
+    [clip] = stored_clips(results, run_id)
+    stored = stored_frames(results, run_id, clip)
+    assert {who: len(paths) for who, paths in stored.items()} == {"source": 5, "teacher": 5, "student": 5}
+    assert stored["teacher"][2].read_bytes() == stored["student"][2].read_bytes() != stored["source"][2].read_bytes()
 
 
 def test_two_processes_share_a_training(study, place, arguments, monkeypatch):

@@ -165,7 +165,8 @@ def test_end_to_end_shows_parts_ceiling_and_scores(tmp_path):
     page = open_page("end_to_end", store(tmp_path / "r", generation("g"), scored("v")))
     assert len(page.get("plotly_chart")) == 2
     assert "more than 1.67 times as fast (Amdahl)" in said(page)
-    assert set(page.dataframe[1].value["dimension"]) == {"Human Anatomy", "Camera Motion", "Composition"}
+    scores = page.dataframe[1].value
+    assert set(scores[scores["level"] == "dimension"]["name"]) == {"Human_Anatomy", "Camera_Motion", "Composition"}
     assert "No run has generated videos" in said(open_page("end_to_end", store(tmp_path / "s", make_run("r"))))
 
 

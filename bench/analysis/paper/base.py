@@ -26,7 +26,8 @@ PACKAGE = "bench.analysis.paper.figures"
 @dataclass(frozen=True)
 class Material:
     """All that a figure may read. `study` takes the place of the figure's own studies; `x` and `y` are columns of the
-    summary, for the figures that let one choose; `frames` is a folder of pictures, for the one that shows some.
+    summary, for the figures that let one choose; `frames` is a folder of pictures, for the one that shows some, and
+    `folders` are those of the results, where stored pictures lie.
     """
 
     results: Results
@@ -35,6 +36,7 @@ class Material:
     x: str = "speedup"
     y: str = "psnr_source"
     frames: Path | None = None
+    folders: tuple[str, ...] = ()
 
     def of(self, studies: Collection[str]) -> Results:
         """The finished runs of these studies, or of the chosen one."""

@@ -165,7 +165,7 @@ def test_published_points_name_their_device():
     points = published_points(rows, "fps", "psnr_source")
     row = points[points["name"] == "Flash-VAED-Wan 2.1, RTX 5090D"].iloc[0]
     assert (row["x"], row["y"]) == (118.77, 37.61)
-    assert len(points) == 12
+    assert len(points) == len(set(points["name"])) >= 12
     assert published_points(rows, "parameters", "psnr_source").empty
 
 

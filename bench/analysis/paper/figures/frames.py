@@ -1,7 +1,8 @@
 """The same frame from every decoder, side by side, with one detail enlarged.
 
-Stored results hold no pixels, so the pictures come from a folder, `--frames DIR`, or from `frames/` beside the results:
-`DIR/<clip>/<name>.png` (or `.npy`: uint8, or float in [-1, 1], height x width x 3). `source` and `teacher` come first.
+Pictures come from those stored beside the results (`pictures=N` on a run's command): of every clip the middle frame,
+the students under their runs' labels. Or from a folder, `--frames DIR`: `DIR/<clip>/<name>.png` (or `.npy`: uint8, or
+float in [-1, 1], height x width x 3). `source` and `teacher` come first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 
 from bench.analysis.paper import latex, style
 from bench.analysis.paper.base import WIDE, Material, PaperFigure
+from bench.records import stored_clips, stored_frames
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,18 +32,39 @@ def numbers(material: Material) -> pd.DataFrame:
 
     `ValueError` for a folder that does not exist, a clip without `source`, pictures of different sizes.
     """
-    if material.frames is None:
-        return pd.DataFrame(columns=COLUMNS)
-    if not material.frames.is_dir():
-        raise ValueError(f"{material.frames} is not a folder of pictures DIR/CLIP/NAME.png")
-    found = [row for clip in sorted(material.frames.iterdir()) if clip.is_dir() for row in _of_clip(clip)]
+    clips = _stored(material) if material.frames is None else _given(material.frames)
+    found = [row for clip, files in sorted(clips.items()) for row in _of_clip(clip, files)]
     return pd.DataFrame(found, columns=COLUMNS)
 
 
-def _of_clip(folder: Path) -> list[dict]:
-    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in (".png", ".npy")}
+def _given(folder: Path) -> dict[str, dict[str, Path]]:
+    """Files by clip and name of a folder DIR/CLIP/NAME.png."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder of pictures DIR/CLIP/NAME.png")
+    return {
+        clip.name: {path.stem: path for path in sorted(clip.iterdir()) if path.suffix in (".png", ".npy")}
+        for clip in folder.iterdir()
+        if clip.is_dir()
+    }
+
+
+def _stored(material: Material) -> dict[str, dict[str, Path]]:
+    """Middle frames by clip and name, of the runs of the chosen study, or of all, that have pictures."""
+    clips: dict[str, dict[str, Path]] = {}
+    runs = material.results.runs
+    runs = runs[runs["study"] == material.study] if material.study else runs
+    for folder in material.folders:
+        for run_id, label in zip(runs["run_id"], runs["label"], strict=True):
+            for clip in stored_clips(folder, run_id):
+                for who, paths in stored_frames(folder, run_id, clip).items():
+                    name = str(label) if who == "student" else who
+                    clips.setdefault(clip, {}).setdefault(name, paths[len(paths) // 2])
+    return clips
+
+
+def _of_clip(clip: str, files: dict[str, Path]) -> list[dict]:
     if "source" not in files:
-        raise ValueError(f"{folder} has no source.png to compare with")
+        raise ValueError(f"clip {clip} has no source.png to compare with")
     source = read_picture(files["source"])
     top, left, side = busiest(source)
     rows = []
@@ -50,7 +73,7 @@ def _of_clip(folder: Path) -> list[dict]:
         if picture.shape != source.shape:
             raise ValueError(f"{files[name]} is {picture.shape[:2]}, the source {source.shape[:2]}")
         rows.append({
-            "clip": folder.name, "name": name, "height": picture.shape[0], "width": picture.shape[1],
+            "clip": clip, "name": name, "height": picture.shape[0], "width": picture.shape[1],
             "psnr_source": psnr(source, picture), "top": top, "left": left, "side": side, "file": str(files[name]),
         })  # fmt: skip
     return rows
@@ -124,5 +147,5 @@ FIGURE = PaperFigure(
     title="One frame of every clip, and its most detailed square. PSNR of the pictures shown against the source.",
     studies=(), numbers=numbers, draw=draw, width=WIDE, blocks="clip",
     cells=(latex.text("name", "decoder"), latex.fixed("psnr_source", "PSNR of this frame (dB)", 2)),
-    missing="stored results hold no pixels; give --frames DIR with pictures DIR/CLIP/NAME.png, one of them source.png",
+    missing="no stored run has pictures; pictures=1 on a run's command stores them, or give --frames DIR",
 )  # fmt: skip

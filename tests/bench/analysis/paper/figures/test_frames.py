@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.analysis import paper
 from bench.analysis.paper.figures.frames import busiest, numbers, psnr, read_picture
+from bench.records import write_frames
 
 
 @pytest.fixture
@@ -32,6 +34,20 @@ def test_rows_in_order_with_psnr_of_the_very_pixels(material, folder):
     assert side == 10
     assert abs(top - 20) <= 2
     assert abs(left - 50) <= 2
+
+
+def test_stored_pictures_are_the_middle_frames_under_the_labels_of_their_runs(material, tmp_path):
+    runs = material.results.runs[material.results.runs["study"] == "quickstart"]
+    for place, run_id in enumerate(runs["run_id"][:2]):
+        for who, grey in (("source", 100), ("teacher", 101), ("student", 102 + place)):
+            frames = np.stack([np.full((16, 16, 3), grey + 10 * frame, np.uint8) for frame in range(3)])
+            write_frames(tmp_path, run_id, "bikes", who, frames)
+    frame = numbers(dataclasses.replace(material, folders=(str(tmp_path),)))
+    assert list(frame["name"]) == ["source", "teacher", *runs["label"][:2].sort_values()]
+    assert set(frame["clip"]) == {"bikes"}
+    assert read_picture(Path(frame["file"].iloc[0])).max() == 110
+    other = dataclasses.replace(material, folders=(str(tmp_path),), study="another")
+    assert numbers(other).empty
 
 
 def test_psnr_of_one_step():
