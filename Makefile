@@ -13,7 +13,7 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 dashboard: $(VENV)/.ready
 	$(RUN) -m streamlit run dashboard/app.py -- --results $(wildcard results/local) results

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 
+from bench.records import write_frames
 from bench.verbs import figures
 from tests import synthetic_paper, synthetic_results
 
@@ -73,10 +75,7 @@ def test_the_docs_pictures_keep_their_names(everything, tmp_path):
 
 
 def test_frames_beside_the_results_are_found(everything, tmp_path):
-    import numpy as np
-
     results = shutil.copytree(everything, tmp_path / "results")
-    (results / "frames" / "clip").mkdir(parents=True)
-    np.save(results / "frames" / "clip" / "source.npy", np.zeros((8, 8, 3), np.uint8))
+    write_frames(results, "q0", "clip", "source", np.zeros((2, 8, 8, 3), np.uint8))
     assert figures.main(["frames", "--results", str(results), "--out", str(tmp_path / "out")]) == 0
     assert "frames.png" in names(tmp_path / "out")
