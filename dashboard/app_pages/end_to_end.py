@@ -49,9 +49,8 @@ def show_parts(results: Results) -> None:
     st.plotly_chart(parts_figure(mine), width="stretch", key="parts chart", alt="Seconds per part and arm")
     first = mine.iloc[0]
     ceiling = first["amdahl_ceiling"]
-    share = first["decode_s"] / first["end_to_end_s"]
     bound = (
-        f" Decoding takes {share:.1%} of the first arm's time, so no decoder can make the whole more than "
+        f" Decoding takes {first['decode_share']:.1%} of the first arm's parts, so no decoder can make the whole more than "
         f"{ceiling:.2f} times as fast (Amdahl)."
     )
     st.caption(

@@ -85,12 +85,12 @@ def _bar(ax: Any, place: float, row: pd.Series, quoted: bool) -> None:
             look = {"facecolor": "none", "edgecolor": colour, "linewidth": 1.0} if quoted else {"color": colour}
             ax.barh(place, seconds, left=end, height=0.65, **look)
             end += seconds
-    total = row.get(TOTAL)
+    total, shown = row.get(TOTAL), end
     if total is not None and pd.notna(total):
         ax.barh(place, total, height=0.65, **style.QUOTED)
-        end = max(end, total)
+        end, shown = max(end, total), total
     speedup = row.get("speedup")
-    words = f"{end:.2f} s" + (f", {speedup:.2f}x" if speedup is not None and pd.notna(speedup) else "")
+    words = f"{shown:.2f} s" + (f", {speedup:.2f}x" if speedup is not None and pd.notna(speedup) else "")
     ax.annotate(words, (end, place), (3, 0), textcoords="offset points", va="center", fontsize=6)
 
 
