@@ -50,8 +50,8 @@ def show_parts(results: Results) -> None:
     first = mine.iloc[0]
     ceiling = first["amdahl_ceiling"]
     bound = (
-        f" Decoding takes {first['decode_share']:.1%} of the first arm's parts, so no decoder can make the whole more than "
-        f"{ceiling:.2f} times as fast (Amdahl)."
+        f" Decoding takes {first['decode_share']:.1%} of the first arm's parts, so no decoder can make the whole more "
+        f"than {ceiling:.2f} times as fast (Amdahl)."
     )
     st.caption(
         "Median seconds of one video; times as fast as the first arm with 95 % interval."
