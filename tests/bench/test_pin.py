@@ -9,7 +9,8 @@ from bench.config import compose, to_config, to_run_spec
 from bench.pin import pin
 from bench.schema import Config
 from bench.spec import RunSpec
-from flash_vaed import save_latents
+from flash_vaed import load_teacher, save_decoder, save_latents
+from flash_vaed.decoder import seeded_decoder
 
 
 def pinned(*overrides: str) -> RunSpec:
@@ -53,3 +54,34 @@ def test_latents_are_known_by_their_files_and_not_by_where_they_lie(tmp_path):
     assert runs[0] == runs[1] != runs[2]
     with pytest.raises(ValueError, match="no latents at"):
         pinned(f"distill.latents={tmp_path / 'nothing'}")
+
+
+GENERATE = ("task=generate", "arms=hosted", "distill=none")
+
+
+def test_an_arm_is_known_by_its_weights_wherever_they_lie(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        save_decoder(seeded_decoder(load_teacher("bundled").decoder.spec, seed), tmp_path / name)
+    runs = [pinned(*GENERATE, f"arms.student.decoder={tmp_path / name}") for name in "abc"]
+    assert runs[0].digest() == runs[1].digest() != runs[2].digest()
+    assert runs[0].arms[-1].fingerprint
+
+
+def test_decoders_that_a_run_makes_have_names_in_hosts_only():
+    assert {arm.decoder for arm in pinned(*GENERATE).arms} == {"own", "copy", "student"}
+    with pytest.raises(ValueError, match="'own' is no file and no built-in spec"):
+        pinned("task=speed", "arms=hosted")
+    with pytest.raises(ValueError, match=r"arm student: .* did you mean 'student'"):
+        pinned(*GENERATE, "arms.student.decoder=studemt")
+
+
+def test_what_cannot_be_generated_is_said_before_any_work(tmp_path):
+    with pytest.raises(ValueError, match="no file can be named"):
+        pinned(*GENERATE, "prompts.texts=[either/or]")
+    with pytest.raises(ValueError, match=r"prompts\.texts or from prompts\.file"):
+        pinned(*GENERATE, "prompts.texts=[]")
+    with pytest.raises(ValueError, match=r"host\.frames is a positive number"):
+        pinned(*GENERATE, "host.frames=0")
+    save_decoder(load_teacher("bundled").decoder, tmp_path / "own")
+    with pytest.raises(ValueError, match="arm student: bundled latents are of 4 k"):
+        pinned(*GENERATE, f"arms.student.decoder={tmp_path / 'own'}", "host.frames=16")
