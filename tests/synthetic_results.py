@@ -199,7 +199,7 @@ def scored(run_id: str) -> Run:
     """VBench-2.0's values of four videos: 0.8 for the teacher, 0.7 for the student, and a little more for each next."""
     row, _ = make_run(run_id, study="vbench2", label="made up")
     dimensions = ("Human_Anatomy", "Camera_Motion", "Composition")
-    told = {"categories": {"All": dimensions}, "control": "teacher", "complete": False}
+    told = {"categories": {"All": dimensions}, "control": "teacher", "complete": False, "videos": "g"}
     spec = {"task": "vbench2", "study": "vbench2", "vbench2": told}
     rows = [
         records.measurement(run_id, arm, f"vbench2_{dimension}", score + 0.01 * video, unit="1",

@@ -6,10 +6,12 @@ rows, so that a new metric reaches every table and figure without an edit.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.analysis.results import Results
+from bench.analysis.spec import dig
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ COSTS = (
     Column("peak_memory_mb", "Peak memory", "MB", False),
     Column("first_frame_s", "Time to the first frame", "s", False),
     Column("energy_per_frame_j", "Energy per frame", "J", False),
+    Column("end_to_end_s", "Whole generation", "s", False),
+    Column("end_to_end_speedup", "Speed-up of the whole generation", "x", True),
     Column("state_bytes", "State between chunks", "byte", False),
     Column("min_bytes_per_frame", "Least memory traffic per frame", "byte", False),
 )
@@ -69,7 +73,15 @@ def columns_of(results: Results) -> dict[str, Column]:
     rows = rows[rows["against"].notna()][["metric", "against", "unit", "higher_is_better"]]
     rows = rows.drop_duplicates(["metric", "against"]).sort_values(["metric", "against"])
     qualities = [quality_column(*row) for row in rows.itertuples(index=False, name=None)]
-    return {column.name: column for column in (*COSTS, *qualities)}
+    return {column.name: column for column in (*COSTS, *qualities, *_scores(results))}
+
+
+def _scores(results: Results) -> list[Column]:
+    """What VBench-2.0 gave, where it is stored: the total, and its categories."""
+    runs = results.of(results.finished("vbench2")).runs
+    found = {name: None for text in runs["spec_json"] for name in dig(json.loads(text), "vbench2", "categories") or ()}
+    names = ["total", *found] if found else []
+    return [Column(f"vbench2_{name}", f"VBench-2.0, {name}", "", higher_is_better=True, quality=True) for name in names]
 
 
 def find_column(name: str, columns: Mapping[str, Column] = KNOWN) -> Column:

@@ -42,9 +42,11 @@ def frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 def store(
     results: str | Path, plan: Plan, arms: Sequence[str], scores: Sequence[tuple[str, Score]], control: str | None,
-    command: str, warnings: Sequence[str],
+    command: str, warnings: Sequence[str], videos: str | None = None,
 ) -> str:  # fmt: skip
     """Store the scores of (arm, dimension) as one run of the study "vbench2"; returns its run_id.
+
+    videos: the run of task=generate that made them, where that is known; arms of the same name are the same decoders.
 
     The same plan and arms are the same run, on one kind of machine: storing again replaces it. `ValueError` when the
     stored run has values that these scores lack.
@@ -60,13 +62,14 @@ def store(
     rows = [row for arm, score in scores for row in rows_of(run_id, arm, score, plan.commit)]
     _refuse_loss(results, run_id, rows)
     sha, dirty = git_state(ROOT)
+    told = {**identity, "control": control, "videos": videos}
     protocol = hashlib.sha256(f"{plan.digest()} {plan.commit}".encode()).hexdigest()[:12]
     records.write_run(
         results,
         {
             "run_id": run_id, "study": STUDY, "label": ", ".join(sorted(arms)), "status": "ok", "error": None,
             "started_at": now, "finished_at": now, "wall_s": 0.0, "protocol_id": protocol,
-            "spec_json": _canonical({"study": STUDY, "task": TASK, TASK: {**identity, "control": control}}),
+            "spec_json": _canonical({"study": STUDY, "task": TASK, TASK: told}),
             "command": command, "device_id": device.device_id, "device_name": device.name,
             "device_json": json.dumps(device.facts), "git_sha": sha, "git_dirty": dirty,
             "packages_json": json.dumps(package_versions()), "warnings_json": json.dumps(list(warnings)),

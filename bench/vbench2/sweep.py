@@ -80,6 +80,19 @@ def stored_score(out: Path, plan: Plan, arm: str, dimension: str) -> Score | Non
     return read_score(results_folder(out, arm, dimension), dimension, expected, row.invalid)
 
 
+def folder_of_videos(out: Path, arms: tuple[str, ...]) -> str | None:
+    """The name of the folder that all stored results are of, which `vbench2 generate` names by its run; None where
+    they differ or do not say.
+    """
+    names = set()
+    for path in (path for arm in arms for path in (out / arm / "results").glob(f"*/{RECORD}")):
+        try:
+            names.add(json.loads(path.read_text(encoding="utf-8")).get("folder"))
+        except (OSError, ValueError, AttributeError):
+            names.add(None)
+    return names.pop() if len(names) == 1 else None
+
+
 def _evaluate(sweep: Sweep, arm: str, dimension: str, folder: Path, say: Callable[[str], object]) -> Done:
     results, names = results_folder(sweep.out, arm, dimension), [entry.name for entry in sweep.plan.of(dimension)]
     made_from = _made_from(sweep, arm, dimension, names)
@@ -107,7 +120,7 @@ def _evaluate(sweep: Sweep, arm: str, dimension: str, folder: Path, say: Callabl
     record = {
         "made_from": made_from, "commit": sweep.checkout.commit, "plan": sweep.plan.digest(), "videos": len(names),
         "started_at": started.isoformat(timespec="seconds"), "wall_s": round(ended.wall_s, 1), "command": command,
-        "gpu": _gpu(),
+        "gpu": _gpu(), "folder": sweep.videos.resolve().name,
     }  # fmt: skip
     with whole_file(results / RECORD) as partial:
         partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

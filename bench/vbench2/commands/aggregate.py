@@ -23,7 +23,7 @@ from bench.vbench2.dimensions import CATEGORIES
 from bench.vbench2.plan import Plan, read_plan
 from bench.vbench2.scores import Score
 from bench.vbench2.stored import frame, rows_of, store
-from bench.vbench2.sweep import stored_score
+from bench.vbench2.sweep import folder_of_videos, stored_score
 
 
 def main(argv: list[str]) -> int:
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
     print(_json(plan, table, problems) if given.json else vbench2.text(table, plan.complete))
     if given.results:
         command = shlex.join(["python", "-m", "bench", "vbench2", "aggregate", *argv])
-        run_id = store(given.results, plan, arms, scores, control, command, problems)
+        run_id = store(given.results, plan, arms, scores, control, command, problems, folder_of_videos(out, arms))
         print(f"stored as run {run_id} in {given.results}", file=sys.stderr)
     return 1 if problems else 0
 

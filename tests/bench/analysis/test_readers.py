@@ -106,6 +106,17 @@ def test_scores_of_every_stored_run_are_one_table(tmp_path):
     assert vbench2.tables(load(tmp_path / "none", make_run("r"))).empty
 
 
+def test_arms_of_generated_videos_stand_beside_their_scores(tmp_path):
+    results = load(tmp_path, generation("g"), scored("v"))
+    rows = arm_rows(results).set_index("label")
+    assert rows.loc["student", "end_to_end_speedup"] == pytest.approx(10 / 7, rel=0.02)
+    assert rows.loc["student", "decode_time_ms"] == pytest.approx(1e3, rel=0.01)
+    assert rows.loc["student", "vbench2_All"] == pytest.approx(0.715)
+    assert rows.loc["teacher", "kind"] == "baseline"
+    assert {"end_to_end_s", "vbench2_All", "vbench2_total"} <= set(analysis.columns_of(results))
+    assert "vbench2_All" not in arm_rows(load(tmp_path / "other", generation("h"), scored("v")))
+
+
 def test_two_configurations_differ_where_they_do():
     one, two = (make_run("a", ratio=ratio)[0] for ratio in (0.5, 0.25))
     table = difference(one, two)

@@ -15,6 +15,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.vbench2.plan import read_plan, write_plan
+from bench.vbench2.sweep import RECORD, folder_of_videos
 from tests.bench.vbench2.fake import calls, clip, control, make_root, make_videos, plan_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -188,3 +189,16 @@ def test_a_mistake_is_one_line_and_starts_nothing(more, words, place, capsys):
     error = capsys.readouterr().err.splitlines()[-1]
     assert words in error
     assert calls(place / "root") == []
+
+
+def test_results_say_whose_videos_they_are_of(tmp_path):
+    for arm, dimension, folder in (("a", "Material", "run-1"), ("b", "Material", "run-1")):
+        place = tmp_path / arm / "results" / dimension
+        place.mkdir(parents=True)
+        (place / RECORD).write_text(json.dumps({"folder": folder}))
+    assert folder_of_videos(tmp_path, ("a", "b")) == "run-1"
+    (tmp_path / "b" / "results" / "Material" / RECORD).write_text(json.dumps({"folder": "run-2"}))
+    assert folder_of_videos(tmp_path, ("a", "b")) is None
+    assert folder_of_videos(tmp_path, ("a",)) == "run-1"
+    (tmp_path / "a" / "results" / "Material" / RECORD).write_text("torn")
+    assert folder_of_videos(tmp_path, ("a",)) is None
