@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from bench.analysis import Column, Results
+from bench.analysis import Column, Results, end_to_end
 from bench.analysis.arms import compare
 from bench.analysis.deltas import clip_values, deltas, reading, with_variants
 from bench.analysis.figures.ablation import arms_figure, deltas_figure, heat_figure
@@ -17,6 +17,7 @@ from dashboard.data import Board, choose_folders, code, downloads, load_board, p
 
 TITLE = "Ablation"
 ORDER = 20
+AS_RATIO = {"speedup": "ratio", "speedup_low": "ratio_low", "speedup_high": "ratio_high"}
 
 USUAL = ["psnr_teacher", "psnr_untrained_teacher", "sharpness_teacher", "flicker_teacher", "speedup", "psnr_source"]
 MOST_PANELS = 5
@@ -157,7 +158,12 @@ def show_arms(board: Board, study: str) -> None:
     runs = board.runs[board.runs["run_id"].isin(rows["run_id"])]
     labels = dict(zip(runs["run_id"], runs["label"], strict=True))
     run = state.selectbox("Point", "point", list(labels), next(iter(labels)), lambda run_id: str(labels[run_id])[:60])
-    table = compare(board.results([run])).drop(columns=["run_id", "device_id"])
+    results = board.results([run])
+    table = compare(results)
+    if table.empty:  # arms in a pipeline: the whole generation's ratio
+        table = end_to_end.table(results).rename(columns=AS_RATIO)
+        table["fps"] = table["frames"].astype(float) / table["end_to_end_s"]
+    table = table.drop(columns=["run_id", "device_id"])
     baseline = str(table["arm"].iloc[0])
     st.plotly_chart(
         arms_figure(table, board.colours, rows.set_index("label")["plan"].to_dict()), width="stretch", key="arms chart",
