@@ -16,7 +16,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from bench.cache import Artefact, Cache
@@ -41,15 +40,6 @@ class Contender:
     def takes_over(self, host: Host) -> None:
         """Let the host decode with this arm from now on."""
         host.use(self.decoder, self.arm.runtime.chunk)
-
-
-def weights_of(decoder: Decoder) -> str:
-    """Twelve hex digits over a decoder's spec and weights."""
-    content = hashlib.sha256(decoder.spec.fingerprint().encode())
-    for name, value in sorted(decoder.state_dict().items()):
-        content.update(name.encode())
-        content.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return content.hexdigest()[:12]
 
 
 @dataclass(frozen=True)

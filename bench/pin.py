@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.data import LatentDump, open_clips
-from bench.footage import weights_of
 from bench.prepare import plan_of
 from bench.prompts import fingerprint_of, wanted_videos
 from bench.spec import Arm, Distill, Prompts, RunSpec, TeacherRef
@@ -20,6 +19,7 @@ from flash_vaed import DecoderSpec, load_decoder, load_teacher
 from flash_vaed.families.zoo import SPECS
 from flash_vaed.lpips import backbone_file, lpips_unavailable
 from flash_vaed.pruning.plan import student_spec
+from flash_vaed.teacher import weights_fingerprint
 
 
 def pin(spec: RunSpec) -> RunSpec:
@@ -78,7 +78,7 @@ def _decoder_facts(path: str) -> tuple[DecoderSpec, str]:
     if path == "bundled":
         return _teacher_facts(path)[1], ""
     decoder = load_decoder(path)
-    return decoder.spec, weights_of(decoder)
+    return decoder.spec, weights_fingerprint(decoder)
 
 
 def _pinned_prompts(spec: RunSpec) -> Prompts | None:

@@ -41,9 +41,14 @@ class Teacher:
     @property
     def fingerprint(self) -> str:
         """Twelve hex digits over the decoder's spec and the weights of decoder and encoder."""
-        digest = hashlib.sha256(self.decoder.spec.fingerprint().encode())
-        for part in (self.decoder, self.encoder):
-            for name, value in sorted(part.state_dict().items()) if isinstance(part, nn.Module) else ():
-                digest.update(name.encode())
-                digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()[:12]
+        return weights_fingerprint(self.decoder, *(part for part in (self.encoder,) if isinstance(part, nn.Module)))
+
+
+def weights_fingerprint(decoder: Decoder, *more: nn.Module) -> str:
+    """Twelve hex digits over a decoder's spec, its weights, and those of what belongs to it."""
+    digest = hashlib.sha256(decoder.spec.fingerprint().encode())
+    for part in (decoder, *more):
+        for name, value in sorted(part.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:12]

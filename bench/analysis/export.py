@@ -7,11 +7,9 @@ import io
 import numpy as np
 import pandas as pd
 
+from bench.analysis.paper.latex import escape
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-}  # fmt: skip
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
@@ -33,7 +31,7 @@ def parquet_bytes(table: pd.DataFrame) -> bytes:
 def latex_text(table: pd.DataFrame) -> str:
     """A `tabular` with rules of the booktabs package; numbers to four digits, text escaped."""
     numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table]
-    lines = [" & ".join(_escape(str(name)) for name in table.columns) + r" \\"]
+    lines = [" & ".join(escape(str(name)) for name in table.columns) + r" \\"]
     lines += [" & ".join(map(_cell, row)) + r" \\" for row in table.itertuples(index=False, name=None)]
     layout = "".join("r" if number else "l" for number in numeric)
     return "\n".join(
@@ -47,8 +45,4 @@ def _cell(value: object) -> str:
         return "--"
     if isinstance(value, (float, np.floating)):
         return f"{value:.4g}"
-    return _escape(str(value))
-
-
-def _escape(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter if letter.isprintable() else " ") for letter in text)
+    return escape(str(value))

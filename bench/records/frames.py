@@ -7,18 +7,16 @@ They are optional: nothing is computed from them. A clip's name is percent-encod
 
 from __future__ import annotations
 
-import functools
 import os
 import struct
 import zlib
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote, unquote
 
 import numpy as np
 
 from bench.records.schema import check_run_id
-from bench.records.write import write_atomically
+from bench.records.write import write_bytes
 
 WHO = ("source", "teacher", "student")
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -41,7 +39,7 @@ def write_frames(results_dir: str | os.PathLike, run_id: str, clip: str, who: st
     folder = frames_folder(results_dir, run_id, clip) / who
     for index, frame in enumerate(frames_THWC):
         content = png_bytes(frame)
-        write_atomically(folder / f"{index:05d}.png", functools.partial(_write_bytes, content))
+        write_bytes(folder / f"{index:05d}.png", content)
     return folder
 
 
@@ -66,10 +64,6 @@ def png_bytes(frame_HWC: np.ndarray) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = zlib.compress(lines.tobytes(), 6)
     return PNG + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
-
-
-def _write_bytes(content: bytes, stream: BinaryIO) -> None:
-    stream.write(content)
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from bench.records.read import Problem, folders_of, read_folder
 from bench.records.schema import ResultsDirs, pack_paths, part_paths
-from bench.records.write import write_atomically
+from bench.records.write import write_bytes
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,4 @@ def _copy_run(run_id: str, source: Path, target: Path) -> None:
     from_run, from_measurements = part_paths(source, run_id)
     to_run, to_measurements = part_paths(target, run_id)
     for from_path, to_path in ((from_measurements, to_measurements), (from_run, to_run)):
-        write_atomically(to_path, functools.partial(_write_bytes, from_path.read_bytes()))
-
-
-def _write_bytes(content: bytes, stream: BinaryIO) -> None:
-    stream.write(content)
+        write_bytes(to_path, from_path.read_bytes())

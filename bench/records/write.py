@@ -132,6 +132,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.close(folder)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """`content` as a file, whole or not at all."""
+    write_atomically(path, lambda stream: stream.write(content))
+
+
 def _write_table(table: pa.Table, stream: BinaryIO) -> None:
     pq.write_table(table, stream, compression="zstd", write_page_checksum=True)
 

@@ -15,26 +15,23 @@ from torch import Tensor
 
 from bench.calibration import calibrate
 from bench.device import gpu_state
-from bench.footage import Contender, Footage, weights_of
+from bench.footage import Contender, Footage
 from bench.hosts import HOSTS, Host, Setup
 from bench.memory import peak_increase_bytes
 from bench.metrics import make_metric
 from bench.placement import optimized
+from bench.programs import decoder_named
 from bench.prompts import Wanted, wanted_videos
-from bench.records import measurement
 from bench.spec import Arm
 from bench.tasks.base import ARM_TASKS, Lineup, Row
 from bench.tasks.profile import FIRST_FRAME_PLAN, timing_plan
-from bench.tasks.speed import machine_rows, verdict_rows
+from bench.tasks.speed import arm_row, machine_rows, verdict_rows
 from bench.timing import Sample, interleaved, stopwatch_for
-from flash_vaed import Decoder, load_decoder
-from flash_vaed.decoder import seeded_decoder
-from flash_vaed.families.zoo import SPECS
+from flash_vaed.teacher import weights_fingerprint
 
 OWN, COPY, STUDENT = "own", "copy", "student"  # what an arm's decoder can be besides a spec and a checkpoint
 MADE = (OWN, COPY, STUDENT)
 SHARED = ("text", "denoise")
-PER_ARM = ("decode", "write", "end_to_end")
 
 
 @ARM_TASKS.register("generate")
@@ -76,25 +73,21 @@ def generate(lineup: Lineup) -> Iterator[Row]:
     for contender in contenders:
         contender.takes_over(host)
         peak, method = peak_increase_bytes(lambda: host.decode(z_NCthw), lineup.device)
-        yield _row(lineup, contender.arm.label, "peak_memory_bytes", float(peak), "byte", version=method)
+        yield arm_row(lineup, contender.arm.label, "peak_memory_bytes", float(peak), "byte", version=method)
 
 
 def _contender(lineup: Lineup, host: Host, arm: Arm) -> Contender:
     """The arm's decoder on the device, as its runtime says."""
     lineup.say(f"decoder {arm.label}")
-    own = host.own
     if arm.decoder == OWN:
-        return Contender(arm, None, weights_of(own))
-    decoder = own if arm.decoder == COPY else _decoder(lineup, arm)
-    return Contender(arm, optimized(decoder, lineup.device, arm.runtime), weights_of(decoder))
-
-
-def _decoder(lineup: Lineup, arm: Arm) -> Decoder:
-    if arm.decoder == STUDENT:
-        return lineup.making.student()
-    if arm.decoder in SPECS:
-        return seeded_decoder(SPECS[arm.decoder], lineup.spec.seed)
-    return load_decoder(arm.decoder)
+        return Contender(arm, None, weights_fingerprint(host.own))
+    if arm.decoder == COPY:
+        decoder = host.own
+    elif arm.decoder == STUDENT:
+        decoder = lineup.making.student()
+    else:
+        decoder = decoder_named(arm.decoder, lineup.spec.seed, ())
+    return Contender(arm, optimized(decoder, lineup.device, arm.runtime), weights_fingerprint(decoder))
 
 
 def _samples(
@@ -153,7 +146,7 @@ def _time_rows(lineup: Lineup, samples: Sequence[tuple[str, Sample]]) -> Iterato
     labels = [arm.label for arm in lineup.spec.arms]
     for part, sample in samples:
         for label in labels if part in SHARED else [sample.arm]:
-            yield _row(lineup, label, f"{part}_s", sample.seconds, "s", repeat=sample.repeat, version="abba-1")
+            yield arm_row(lineup, label, f"{part}_s", sample.seconds, "s", repeat=sample.repeat, version="abba-1")
 
 
 def _first_rows(lineup: Lineup, host: Host, contenders: Sequence[Contender], video: Wanted) -> Iterator[Row]:
@@ -162,12 +155,4 @@ def _first_rows(lineup: Lineup, host: Host, contenders: Sequence[Contender], vid
     calls = {label: lambda: host.first_frames(video.text, video.seed) for label in by_label}
     watch = stopwatch_for(lineup.device.type)
     for sample in interleaved(calls, FIRST_FRAME_PLAN, watch, lambda label: by_label[label].takes_over(host)):
-        yield _row(lineup, sample.arm, "first_frame_s", sample.seconds, "s", repeat=sample.repeat, version="abba-1")
-
-
-def _row(
-    lineup: Lineup, arm: str, metric: str, value: float, unit: str, repeat: int | None = None, version: str = "1"
-) -> Row:
-    return measurement(
-        lineup.run_id, arm, metric, value, unit=unit, higher_is_better=False, metric_version=version, repeat=repeat
-    )
+        yield arm_row(lineup, sample.arm, "first_frame_s", sample.seconds, "s", repeat=sample.repeat, version="abba-1")

@@ -59,7 +59,7 @@ def speed(lineup: Lineup) -> Iterator[Row]:
     entrants = []
     for entrant, cold_s in started(lineup):
         entrants.append(entrant)
-        yield _row(lineup, entrant.arm.label, "cold_start_s", cold_s, "s")
+        yield arm_row(lineup, entrant.arm.label, "cold_start_s", cold_s, "s")
     lineup.say("loss")
     yield from loss_rows(lineup, entrants)
     device, dtypes = lineup.device, [e.arm.runtime.dtype for e in entrants]
@@ -108,7 +108,7 @@ def absent_rows(lineup: Lineup, metric: str, unit: str) -> Iterator[Row]:
     if len(missing) == len(lineup.spec.arms):
         raise ValueError(f"none of the arms can run here: {lineup.absent[missing[0].program]}")
     for arm in missing:
-        yield _row(lineup, arm.label, metric, None, unit, note=lineup.absent[arm.program])
+        yield arm_row(lineup, arm.label, metric, None, unit, note=lineup.absent[arm.program])
 
 
 def loss_rows(lineup: Lineup, entrants: Sequence[Entrant]) -> Iterator[Row]:
@@ -124,17 +124,17 @@ def loss_rows(lineup: Lineup, entrants: Sequence[Entrant]) -> Iterator[Row]:
         if frames.shape != expected.shape:
             raise ValueError(f"{arm.label} gives {tuple(frames.shape)}, not {tuple(expected.shape)} frames")
         for frame, value in enumerate(Psnr()(expected[0], frames[0]).tolist()):
-            yield _row(lineup, arm.label, "psnr", value, "dB", higher=True, against="float32", frame=frame)
-        yield _row(lineup, arm.label, "max_abs", (frames - expected).abs().max().item(), "1", against="float32")
+            yield arm_row(lineup, arm.label, "psnr", value, "dB", higher=True, against="float32", frame=frame)
+        yield arm_row(lineup, arm.label, "max_abs", (frames - expected).abs().max().item(), "1", against="float32")
 
 
 def sample_rows(lineup: Lineup, metric: str, samples: list[Sample]) -> Iterator[Row]:
     """Every sample as a row, and where there are such, the host's and the device's own."""
     for s in samples:
-        yield _row(lineup, s.arm, metric, s.seconds, "s", repeat=s.repeat, version="abba-1")
+        yield arm_row(lineup, s.arm, metric, s.seconds, "s", repeat=s.repeat, version="abba-1")
         if s.device_seconds is not None:
-            yield _row(lineup, s.arm, f"host_{metric}", s.host_seconds, "s", repeat=s.repeat, version="abba-1")
-            yield _row(lineup, s.arm, f"device_{metric}", s.device_seconds, "s", repeat=s.repeat, version="events-1")
+            yield arm_row(lineup, s.arm, f"host_{metric}", s.host_seconds, "s", repeat=s.repeat, version="abba-1")
+            yield arm_row(lineup, s.arm, f"device_{metric}", s.device_seconds, "s", repeat=s.repeat, version="events-1")
 
 
 def verdict_rows(lineup: Lineup, samples: list[Sample], drift: float, clocks: dict[str, str]) -> Iterator[Row]:
@@ -157,7 +157,7 @@ def verdict_rows(lineup: Lineup, samples: list[Sample], drift: float, clocks: di
             else (f"the interval of the ratio is {half_width:.1%} to each side")
         )
         reasons = [said] * wide + common
-        yield _row(lineup, arm, "accepted", float(not reasons), "1", higher=True, note="; ".join(reasons) or None)
+        yield arm_row(lineup, arm, "accepted", float(not reasons), "1", higher=True, note="; ".join(reasons) or None)
 
 
 def _steady_rows(lineup: Lineup, entrants: list[Entrant]) -> Iterator[Row]:
@@ -170,7 +170,7 @@ def _steady_rows(lineup: Lineup, entrants: list[Entrant]) -> Iterator[Row]:
         state = decoder.init_state()
         for i in (0, 1):
             _, state = decoder.step(z_NCthw[:, :, i : i + 1], state)
-        yield _row(lineup, entrant.arm.label, "state_bytes", float(state.nbytes()), "byte", version="measured-1")
+        yield arm_row(lineup, entrant.arm.label, "state_bytes", float(state.nbytes()), "byte", version="measured-1")
         if not entrant.arm.runtime.cuda_graph:  # whose states do not outlive two steps
             calls[entrant.arm.label] = lambda d=decoder, z=z_NCthw[:, :, 1:2], s=state: d.step(z, s)  # type: ignore[misc]
     if calls:
@@ -183,9 +183,9 @@ def machine_rows(lineup: Lineup, before: Calibration, after: Calibration) -> Ite
     """What the machine gave per second before and after."""
     for repeat, found in enumerate((before, after)):
         for dtype, rate in found.matmul_flops.items():
-            yield _row(lineup, MACHINE, f"matmul_flops_{dtype}", rate, "FLOP/s", higher=True, repeat=repeat)
-        yield _row(lineup, MACHINE, "copy_bytes", found.copy_bytes, "byte/s", higher=True, repeat=repeat)
-        yield _row(lineup, MACHINE, "launch_s", found.launch_s, "s", repeat=repeat)
+            yield arm_row(lineup, MACHINE, f"matmul_flops_{dtype}", rate, "FLOP/s", higher=True, repeat=repeat)
+        yield arm_row(lineup, MACHINE, "copy_bytes", found.copy_bytes, "byte/s", higher=True, repeat=repeat)
+        yield arm_row(lineup, MACHINE, "launch_s", found.launch_s, "s", repeat=repeat)
 
 
 def _need_rows(lineup: Lineup, entrant: Entrant) -> Iterator[Row]:
@@ -194,7 +194,7 @@ def _need_rows(lineup: Lineup, entrant: Entrant) -> Iterator[Row]:
     peak, method = peak_increase_bytes(entrant.decode, lineup.device)
     itemsize = entrant.z_NCthw.dtype.itemsize
     weights = sum(parameter.numel() for parameter in entrant.plain.parameters()) * itemsize
-    yield _row(lineup, entrant.arm.label, "peak_memory_bytes", float(peak + weights), "byte", version=method)
+    yield arm_row(lineup, entrant.arm.label, "peak_memory_bytes", float(peak + weights), "byte", version=method)
     yield from cost_of_arm(lineup.run_id, entrant.arm.label, entrant.plain.spec, lineup.spec.timing, itemsize)
 
 
@@ -204,24 +204,24 @@ def _energy_rows(lineup: Lineup, entrants: list[Entrant]) -> Iterator[Row]:
     frames = lineup.spec.timing.frames * lineup.spec.timing.batch
     if meter is None:
         note = "no energy counter here: neither NVML's, tegrastats, nor a readable RAPL"
-        yield _row(lineup, MACHINE, "energy_per_frame_j", None, "J/frame", note=note)
+        yield arm_row(lineup, MACHINE, "energy_per_frame_j", None, "J/frame", note=note)
         return
     try:
         for entrant in entrants:
             joules, calls = joules_per_call(meter, entrant.decode, stopwatch_for(lineup.device.type).synchronize)
-            yield _row(
+            yield arm_row(
                 lineup, entrant.arm.label, "energy_per_frame_j", joules / frames, "J/frame", version=meter.method,
                 repeat=calls,
             )  # fmt: skip
         start_j, start_s = meter.joules(), time.perf_counter()
         time.sleep(2.0)
         idle_w = (meter.joules() - start_j) / (time.perf_counter() - start_s)
-        yield _row(lineup, MACHINE, "idle_power_w", idle_w, "W", version=meter.method)
+        yield arm_row(lineup, MACHINE, "idle_power_w", idle_w, "W", version=meter.method)
     finally:
         meter.close()
 
 
-def _row(
+def arm_row(
     lineup: Lineup, arm: str, metric: str, value: float | None, unit: str, higher: bool = False, version: str = "1",
     note: str | None = None, against: str | None = None, frame: int | None = None, repeat: int | None = None,
 ) -> Row:  # fmt: skip

@@ -23,7 +23,7 @@ from bench.device import detect, warnings_for
 from bench.memory import settle_heap
 from bench.pin import pin
 from bench.prepare import calibration_key, calibration_latents, statistics_of
-from bench.records.write import write_atomically
+from bench.records.write import write_bytes
 from bench.search.candidates import SearchSpace
 from bench.search.report import plan_yaml, study_yaml, table
 from bench.search.search import search
@@ -90,4 +90,4 @@ def _space(config: schema.SearchConfig) -> SearchSpace:
 
 
 def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda stream: stream.write(text.encode()))
+    write_bytes(path, text.encode())

@@ -83,6 +83,11 @@ def check_frames_second(z_NtChw: Tensor, decoder: Decoder, host: str) -> None:
         raise ValueError(f"{host} hands over floating point latents, not {z_NtChw.dtype}")
 
 
+def raw_latents(z_NCthw: Tensor, decoder: Decoder) -> Tensor:
+    """A host's normalised latents as raw ones in the decoder's dtype; denormalised in float32, once."""
+    return decoder.latents.denormalize(z_NCthw.float()).to(dtype_of(decoder))
+
+
 def dtype_of(decoder: Decoder) -> torch.dtype:
     """The dtype a decoder computes in."""
     return next(decoder.parameters()).dtype

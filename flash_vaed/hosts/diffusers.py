@@ -111,7 +111,10 @@ def _vae_around(vae: Any, decoder: Decoder) -> Any:
         """An exported VAE that remembers what it replaced."""
 
         __module__ = FlashVaed.__module__  # a saved pipeline names the file that goes along with it
-        source = modelling_code(decoder.spec)
+
+        @property
+        def source(self) -> str:  # type: ignore[override]  # made when it is saved, not whenever one is installed
+            return modelling_code(decoder.spec)
 
     Installed.__name__ = Installed.__qualname__ = FlashVaed.__name__
     with torch.device("meta"):

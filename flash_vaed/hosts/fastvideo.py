@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from flash_vaed.decoder import Decoder
 from flash_vaed.export.fields import spec_from_config
-from flash_vaed.hosts.base import HostLatents, Replacement, check_fit, dtype_of, while_installed
+from flash_vaed.hosts.base import HostLatents, Replacement, check_fit, raw_latents, while_installed
 from flash_vaed.spec import DecoderSpec
 from flash_vaed.state import DecoderState
 
@@ -173,4 +173,4 @@ def _latents_of(vae: Any) -> HostLatents:
 
 def _raw(z_NCthw: Tensor, decoder: Decoder) -> Tensor:
     decoder.check(z_NCthw)
-    return decoder.latents.denormalize(z_NCthw.float()).to(dtype_of(decoder))
+    return raw_latents(z_NCthw, decoder)

@@ -19,7 +19,7 @@ from flash_vaed.hosts.base import (
     Replacement,
     check_fit,
     check_frames_second,
-    dtype_of,
+    raw_latents,
     while_installed,
 )
 from flash_vaed.state import DecoderState
@@ -88,8 +88,7 @@ class SelfForcingVae(Replacement, nn.Module):
 
     def _raw(self, z_NtChw: Tensor) -> Tensor:
         check_frames_second(z_NtChw, self.decoder, HOST)
-        raw = self.decoder.latents.denormalize(z_NtChw.transpose(1, 2).float())
-        return raw.to(dtype_of(self.decoder))
+        return raw_latents(z_NtChw.transpose(1, 2), self.decoder)
 
 
 def install(pipe: Any, decoder: Decoder, chunk: int | None = 1) -> None:
