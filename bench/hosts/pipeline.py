@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from bench.hosts.base import Host, Setup
 from flash_vaed import Decoder
-from flash_vaed.hosts.diffusers import decoder_of, install, uninstall
+from flash_vaed.hosts.diffusers import decoder_of, install, latents_of, uninstall
 from flash_vaed.spec import LatentSpace
 
 
@@ -112,16 +113,12 @@ class LtxHost(PipelineHost):
 
 def latent_space(vae: Any) -> LatentSpace:
     """The statistics that a pipeline denormalises with."""
-    from flash_vaed.hosts.diffusers import latents_of
-
     found = latents_of(vae)
     return LatentSpace(found.host, tuple(found.mean), tuple(found.std))
 
 
 def missing_packages() -> str | None:
     """What diffusers' pipelines need and is not installed."""
-    import importlib.util
-
     for name in ("diffusers", "transformers"):
         if importlib.util.find_spec(name) is None:
             return f"{name} is not installed; get it with: pip install {name}"

@@ -64,6 +64,19 @@ def check_fit(theirs: HostLatents, spec: DecoderSpec) -> None:
             )
 
 
+def check_vacant(part: Any) -> None:
+    """A `ValueError` where `part` is one of ours that has replaced a host's."""
+    if isinstance(part, Replacement) and part.replaced is not None:
+        raise ValueError("a decoder is installed in this pipeline already; uninstall(pipe) first")
+
+
+def replaced_by(part: Any) -> Any:
+    """What `part` has replaced; a `ValueError` where it is none of ours."""
+    if not isinstance(part, Replacement) or part.replaced is None:
+        raise ValueError("no decoder of ours is installed in this pipeline")
+    return part.replaced
+
+
 def check_device(decoder: Decoder, device: torch.device, host: str) -> None:
     """A `ValueError` unless the decoder is where the part it replaces is."""
     own = next(decoder.parameters()).device

@@ -17,7 +17,16 @@ from flash_vaed.decoder import Decoder
 from flash_vaed.encoders import keep_encoder
 from flash_vaed.export.fields import spec_to_config
 from flash_vaed.export.folder import modelling_code
-from flash_vaed.hosts.base import HostLatents, Replacement, check_device, check_fit, dtype_of, while_installed
+from flash_vaed.hosts.base import (
+    HostLatents,
+    Replacement,
+    check_device,
+    check_fit,
+    check_vacant,
+    dtype_of,
+    replaced_by,
+    while_installed,
+)
 from flash_vaed.state import DecoderState
 
 PARTS = ("vae", "decoder")
@@ -37,8 +46,7 @@ def install(pipe: Any, decoder: Decoder, part: str = "vae", chunk: int | None = 
     vae = getattr(pipe, "vae", None)
     if vae is None or not hasattr(vae, "config"):
         raise ValueError(f"this {type(pipe).__name__} has no diffusers VAE to replace")
-    if _installed_part(pipe) is not None:
-        raise ValueError("a decoder is installed in this pipeline already; uninstall(pipe) first")
+    check_vacant(_installed_part(pipe))
     if hasattr(vae, "_hf_hook"):
         raise ValueError("this pipeline offloads its models; install the decoder before enable_model_cpu_offload()")
     check_fit(latents_of(vae), decoder.spec)
@@ -54,12 +62,11 @@ def install(pipe: Any, decoder: Decoder, part: str = "vae", chunk: int | None = 
 def uninstall(pipe: Any) -> None:
     """Restore what `install` replaced, on the device where the pipeline is now. Nothing installed: a `ValueError`."""
     part, vae = _installed_part(pipe), pipe.vae
-    if part is None:
-        raise ValueError("no decoder of ours is installed in this pipeline")
+    theirs = replaced_by(part)
     if part is vae:
-        pipe.register_modules(vae=part.replaced.to(_device(vae)))
+        pipe.register_modules(vae=theirs.to(_device(vae)))
     else:
-        decoder, mix = part.replaced
+        decoder, mix = theirs
         vae.decoder = decoder.to(_device(part))
         if mix is not None:
             vae.post_quant_conv = mix.to(_device(part))

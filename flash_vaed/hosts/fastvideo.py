@@ -22,7 +22,15 @@ from torch import Tensor, nn
 
 from flash_vaed.decoder import Decoder
 from flash_vaed.export.fields import spec_from_config
-from flash_vaed.hosts.base import HostLatents, Replacement, check_fit, raw_latents, while_installed
+from flash_vaed.hosts.base import (
+    HostLatents,
+    Replacement,
+    check_fit,
+    check_vacant,
+    raw_latents,
+    replaced_by,
+    while_installed,
+)
 from flash_vaed.spec import DecoderSpec
 from flash_vaed.state import DecoderState
 
@@ -98,8 +106,7 @@ def install(pipe: Any, decoder: Decoder, chunk: int | None = 1) -> None:
     vae = getattr(pipe, "modules", {}).get("vae")
     if vae is None:
         raise ValueError(f"this {type(pipe).__name__} has no module 'vae'; it is no pipeline of {HOST}")
-    if isinstance(vae, FastVideoVae) and vae.replaced is not None:
-        raise ValueError("a decoder is installed in this pipeline already; uninstall(pipe) first")
+    check_vacant(vae)
     check_fit(_latents_of(vae), decoder.spec)
     ours = FastVideoVae(decoder, chunk).eval()
     ours.replaces(vae)
@@ -109,9 +116,7 @@ def install(pipe: Any, decoder: Decoder, chunk: int | None = 1) -> None:
 def uninstall(pipe: Any) -> None:
     """Restore the VAE that `install` replaced. Nothing installed: a `ValueError`."""
     ours = getattr(pipe, "modules", {}).get("vae")
-    if not isinstance(ours, FastVideoVae) or ours.replaced is None:
-        raise ValueError("no decoder of ours is installed in this pipeline")
-    _exchange(pipe, ours, ours.replaced)
+    _exchange(pipe, ours, replaced_by(ours))
 
 
 def installed(pipe: Any, decoder: Decoder, chunk: int | None = 1) -> AbstractContextManager[Any]:

@@ -19,7 +19,9 @@ from flash_vaed.hosts.base import (
     Replacement,
     check_fit,
     check_frames_second,
+    check_vacant,
     raw_latents,
+    replaced_by,
     while_installed,
 )
 from flash_vaed.state import DecoderState
@@ -100,8 +102,7 @@ def install(pipe: Any, decoder: Decoder, chunk: int | None = 1) -> None:
     vae = getattr(pipe, "vae", None)
     if vae is None:
         raise ValueError(f"this {type(pipe).__name__} has no VAE; it is no pipeline of {HOST}")
-    if isinstance(vae, SelfForcingVae) and vae.replaced is not None:
-        raise ValueError("a decoder is installed in this pipeline already; uninstall(pipe) first")
+    check_vacant(vae)
     check_fit(_latents_of(vae), decoder.spec)
     ours = SelfForcingVae(decoder, chunk).eval()
     ours.replaces(vae)
@@ -110,9 +111,7 @@ def install(pipe: Any, decoder: Decoder, chunk: int | None = 1) -> None:
 
 def uninstall(pipe: Any) -> None:
     """Restore the VAE that `install` replaced. Nothing installed: a `ValueError`."""
-    if not isinstance(pipe.vae, SelfForcingVae) or pipe.vae.replaced is None:
-        raise ValueError("no decoder of ours is installed in this pipeline")
-    pipe.vae = pipe.vae.replaced
+    pipe.vae = replaced_by(pipe.vae)
 
 
 def installed(pipe: Any, decoder: Decoder, chunk: int | None = 1) -> AbstractContextManager[Any]:

@@ -9,6 +9,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from tests.dashboard.pages import opened, run
 from tests.synthetic_results import make_run, quickstart, store
 
 ROOT = Path(__file__).parents[2]
@@ -21,17 +22,8 @@ def fresh_cache():
 
 def open_page(*folders: Path | str, **query: str | list[str]) -> AppTest:
     """The first page as a browser would get it from the URL."""
-    page = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=30)
-    page.query_params["results"] = ", ".join(map(str, folders))
-    for name, value in query.items():
-        page.query_params[name] = value
-    return run(page)
-
-
-def run(page: AppTest) -> AppTest:
-    page.run()
-    assert not page.exception, page.exception
-    return page
+    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=30)
+    return opened(app, *folders, **query)
 
 
 def said(page: AppTest) -> str:

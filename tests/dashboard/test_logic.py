@@ -18,6 +18,7 @@ from bench import records
 from dashboard import cache
 from dashboard.viewer import as_script, window_of
 from dashboard.votes import read_votes, record, votes_file
+from tests.dashboard.pages import opened, run
 from tests.synthetic_results import comparison, generation, make_run, quickstart, scored, store, trained_run
 
 HOSTILE = "</script><img src=x onerror=alert(1)> [x](http://127.0.0.1/x) `a` $x$ :red[b] " + "y" * 5000
@@ -37,16 +38,7 @@ def open_page(name: str, *folders: Path, **query: str | list[str]) -> AppTest:
         importlib.import_module(f"dashboard.app_pages.{name}").show()
 
     app = AppTest.from_function(show_page, default_timeout=60, kwargs={"name": name})
-    app.query_params["results"] = ", ".join(map(str, folders))
-    for key, value in query.items():
-        app.query_params[key] = value
-    return run(app)
-
-
-def run(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception, app.exception
-    return app
+    return opened(app, *folders, **query)
 
 
 def said(app: AppTest) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -132,6 +133,13 @@ def test_a_decoder_of_other_latents_is_refused_before_anything_is_generated(tmp_
     with pytest.raises(ValueError, match="makes latents of 4 channels, 4 x 8 x 8 pixels"):
         list(generate(lineup(tmp_path, arms=arms, host=dataclasses.replace(CHOICE, name="tiny_wan"))))
     assert not (tmp_path / "videos").exists()
+
+
+def test_the_bundled_decoder_can_be_an_arm(tmp_path, monkeypatch):
+    bundled = random_decoder(small_teacher().spec, seed=6)
+    monkeypatch.setattr("bench.programs.base.load_teacher", lambda name: SimpleNamespace(decoder=bundled))
+    rows = list(generate(lineup(tmp_path, arms=(ARMS[0], Arm("shipped", "bundled", "ours", EAGER)))))
+    assert max(values(rows, "psnr", "shipped")) < 40
 
 
 def test_an_absent_host_says_what_it_lacks(tmp_path):
