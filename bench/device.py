@@ -30,6 +30,8 @@ GPU_STATE = (
     "driver_version", "power.limit", "clocks.sm", "clocks.mem", "clocks_throttle_reasons.active", "temperature.gpu",
 )  # fmt: skip
 
+SLOWED = 0x4 | 0x8 | 0x20 | 0x40 | 0x80  # NVML's reasons: power cap, hardware, heat (software, hardware), power brake
+
 _CPU = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 
 
@@ -160,6 +162,15 @@ def gpu_state() -> dict[str, str]:
     answer = _output(["nvidia-smi", f"--query-gpu={','.join(GPU_STATE)}", "--format=csv,noheader", "--id=0"])
     values = [value.strip() for value in answer.split(",")] if answer else []
     return dict(zip(GPU_STATE, values, strict=False))
+
+
+def slowed_down(state: dict[str, str]) -> str | None:
+    """Why the GPU's clocks are held down, as `gpu_state` has it: NVML's mask; None where they are not, or it idles."""
+    reasons = state.get("clocks_throttle_reasons.active", "")
+    try:
+        return reasons if int(reasons, 16) & SLOWED else None
+    except ValueError:  # not told
+        return None
 
 
 def _cpu_info() -> dict[str, str]:

@@ -46,6 +46,18 @@ def peak_increase_bytes(fn: Callable[[], object], device: torch.device) -> tuple
     return _sampled_peak(fn), "rss-sampled-1"
 
 
+def reserved_bytes(device: torch.device) -> int | None:
+    """Memory of a GPU that PyTorch keeps for live tensors and for recorded graphs, whose buffers no tensor stands for;
+    None on a CPU.
+    """
+    if device.type != "cuda":
+        return None
+    gc.collect()
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_reserved(device)
+
+
 def _cuda_peak(fn: Callable[[], object], device: torch.device) -> int:
     torch.cuda.synchronize(device)
     before = torch.cuda.memory_allocated(device)

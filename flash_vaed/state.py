@@ -61,14 +61,21 @@ class Stream:
         frame size is a `ValueError`.
         """
         ahead = frames // 2 if time == "centred_replicate" else 0
-        past = x_NCTHW[:, :, :0] if self.first else self._remembered(slot, x_NCTHW, frames)
-        if past.shape[2] == 0:  # the clip starts here
-            past = _border(x_NCTHW, frames - ahead, time)
+        past = self._before(slot, x_NCTHW, frames, ahead, time)
         extended = torch.cat([past, x_NCTHW], dim=2)
-        self.future[slot] = _copy_of(extended[:, :, -frames:])
+        self.future[slot] = _copy_of(_tail(x_NCTHW, extended, frames))
         if self.last and ahead:
             extended = torch.cat([extended, extended[:, :, -1:].expand(-1, -1, ahead, -1, -1)], dim=2)
         return extended
+
+    def recall(self, slot: str, x_NCTHW: Tensor, frames: int) -> Tensor:
+        """The `frames` frames in front of x, by themselves, for a kernel that reads the two where they lie; remembers
+        as `extend` does. Zeros lie in front of a clip.
+        """
+        past = self._before(slot, x_NCTHW, frames, 0, "causal_zero")
+        short = x_NCTHW.shape[2] < frames
+        self.future[slot] = _copy_of(_tail(x_NCTHW, torch.cat([past, x_NCTHW], dim=2) if short else x_NCTHW, frames))
+        return past
 
     def release(self, slot: str, x_NCTHW: Tensor, frames: int) -> Tensor:
         """The oldest `frames` frames seen at `slot` and not released yet: x itself unless another branch is slower."""
@@ -89,6 +96,11 @@ class Stream:
         """The state behind this step."""
         return DecoderState(latents_seen, {**self._past, **self.future}, self.last)
 
+    def _before(self, slot: str, x_NCTHW: Tensor, frames: int, ahead: int, time: str) -> Tensor:
+        """What lies in front of x: what a step before left, or the clip's border."""
+        past = x_NCTHW[:, :, :0] if self.first else self._remembered(slot, x_NCTHW, frames)
+        return past if past.shape[2] else _border(x_NCTHW, frames - ahead, time)
+
     def _remembered(self, slot: str, x_NCTHW: Tensor, frames: int) -> Tensor:
         N, C, _, H, W = x_NCTHW.shape
         past = self._past.get(slot)
@@ -96,6 +108,11 @@ class Stream:
             held = "nothing" if past is None else tuple(past.shape)
             raise ValueError(f"not this stream's state: it holds {held} at {slot}, not {(N, C, frames, H, W)}")
         return past
+
+
+def _tail(x_NCTHW: Tensor, extended_NCTHW: Tensor, frames: int) -> Tensor:
+    """The last frames, from x where it has so many: whoever computes it can then write them too."""
+    return (x_NCTHW if x_NCTHW.shape[2] >= frames else extended_NCTHW)[:, :, -frames:]
 
 
 def _copy_of(frames_NCTHW: Tensor) -> Tensor:

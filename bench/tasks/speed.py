@@ -19,9 +19,9 @@ from torch import Tensor
 from bench.analysis.arms import MACHINE
 from bench.analysis.bootstrap import SAMPLES_PER_BLOCK, ratio_of_medians
 from bench.calibration import Calibration, calibrate
-from bench.device import gpu_state
+from bench.device import gpu_state, slowed_down
 from bench.energy import find_meter, joules_per_call
-from bench.memory import peak_increase_bytes
+from bench.memory import peak_increase_bytes, reserved_bytes
 from bench.metrics.psnr import Psnr
 from bench.placement import placed
 from bench.programs import Running, decoder_named
@@ -33,17 +33,22 @@ from bench.timing import Sample, interleaved, stopwatch_for
 from flash_vaed import Decoder
 
 HALF_WIDTH = {"cuda": 0.01, "cpu": 0.05}  # of the interval of the ratio, relative; more is not quoted
+PLAIN_CHUNK = 4  # latents at a time of the float32 frames, which a teacher's clip would not fit a GPU for otherwise
+TF32 = "float32 as PyTorch computes it on a GPU: convolutions in TF32, ten bits of mantissa like float16"
 DRIFT = {"cuda": 0.02, "cpu": 0.1}  # of the calibration, from start to end
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """One arm, started. plain: its weights as a decoder of ours in float32. z_NCthw: what it decodes."""
+    """One arm, started. plain: its weights as a decoder of ours in float32. z_NCthw: what it decodes. held_bytes: what
+    it keeps between decodes.
+    """
 
     arm: Arm
     plain: Decoder
     running: Running
     z_NCthw: Tensor
+    held_bytes: int
 
     def decode(self) -> Tensor:
         return self.running.decode(self.z_NCthw)
@@ -70,7 +75,7 @@ def speed(lineup: Lineup) -> Iterator[Row]:
     )
     yield from sample_rows(lineup, "decode_time_s", samples)
     lineup.say("first frame")
-    streaming = [e for e in entrants if not e.plain.spec.looks_ahead]  # others give no frame for one latent
+    streaming = [e for e in entrants if gives_first_frames(e)]
     if firsts := {e.arm.label: e.first for e in streaming}:
         taken = interleaved(firsts, FIRST_FRAME_PLAN, stopwatch_for(device.type))
         yield from sample_rows(lineup, "first_frame_s", taken)
@@ -96,10 +101,20 @@ def started(lineup: Lineup) -> Iterator[tuple[Entrant, float]]:
         if arm.decoder not in plains:
             plains[arm.decoder] = decoder_named(arm.decoder, spec.seed, lineup.programs.values())
         plain = plains[arm.decoder]
-        running = lineup.programs[arm.program].start(arm, plain, spec.seed, lineup.device)
         z_NCthw = noise_latents(plain.spec, spec.timing).to(lineup.device, getattr(torch, arm.runtime.dtype))
-        entrant = Entrant(arm, plain, running, z_NCthw)
-        yield entrant, watch.time(entrant.decode)[0]
+        before = reserved_bytes(lineup.device)
+        running = lineup.programs[arm.program].start(arm, plain, spec.seed, lineup.device)
+        cold_s = watch.time(lambda running=running, z=z_NCthw: running.decode(z))[0]  # type: ignore[misc]
+        after = reserved_bytes(lineup.device)
+        weights = sum(parameter.numel() for parameter in plain.parameters()) * z_NCthw.dtype.itemsize
+        held = weights if before is None or after is None else after - before
+        yield Entrant(arm, plain, running, z_NCthw, held), cold_s
+
+
+def gives_first_frames(entrant: Entrant) -> bool:
+    """Whether one latent makes frames: not where the decoder looks ahead, nor where recorded steps take several."""
+    runtime = entrant.arm.runtime
+    return not entrant.plain.spec.looks_ahead and (not runtime.cuda_graph or runtime.chunk == 1)
 
 
 def absent_rows(lineup: Lineup, metric: str, unit: str) -> Iterator[Row]:
@@ -119,13 +134,18 @@ def loss_rows(lineup: Lineup, entrants: Sequence[Entrant]) -> Iterator[Row]:
         key = arm.decoder, arm.runtime.dtype
         if key not in plains:
             plain = placed(entrant.plain, lineup.device, torch.float32)
-            plains[key] = plain.decode(entrant.z_NCthw.float(), expect=None).cpu()
+            with torch.backends.cudnn.flags(allow_tf32=True):  # without it a teacher's clip takes a GPU minutes
+                plains[key] = plain.decode(entrant.z_NCthw.float(), chunk=PLAIN_CHUNK, expect=None).cpu()
         frames, expected = entrant.decode().float().clamp(-1, 1).cpu(), plains[key]
         if frames.shape != expected.shape:
             raise ValueError(f"{arm.label} gives {tuple(frames.shape)}, not {tuple(expected.shape)} frames")
+        note = TF32 if lineup.device.type == "cuda" else None
         for frame, value in enumerate(Psnr()(expected[0], frames[0]).tolist()):
-            yield arm_row(lineup, arm.label, "psnr", value, "dB", higher=True, against="float32", frame=frame)
-        yield arm_row(lineup, arm.label, "max_abs", (frames - expected).abs().max().item(), "1", against="float32")
+            yield arm_row(
+                lineup, arm.label, "psnr", value, "dB", higher=True, against="float32", frame=frame, note=note
+            )
+        largest = (frames - expected).abs().max().item()
+        yield arm_row(lineup, arm.label, "max_abs", largest, "1", against="float32", note=note)
 
 
 def sample_rows(lineup: Lineup, metric: str, samples: list[Sample]) -> Iterator[Row]:
@@ -144,7 +164,7 @@ def verdict_rows(lineup: Lineup, samples: list[Sample], drift: float, clocks: di
     common = []
     if drift > DRIFT[kind]:
         common.append(f"the machine's own speed changed by {drift:.1%} during the timing")
-    if (reason := clocks.get("clocks_throttle_reasons.active", "")) not in ("", "Not Active", "0x0000000000000000"):
+    if (reason := slowed_down(clocks)) is not None:
         common.append(f"the GPU throttled ({reason})")
     for arm, seconds in times.items():
         blocks = np.arange(len(seconds)) // SAMPLES_PER_BLOCK
@@ -165,14 +185,14 @@ def _steady_rows(lineup: Lineup, entrants: list[Entrant]) -> Iterator[Row]:
     calls: dict[str, Callable[[], object]] = {}
     for entrant in entrants:
         decoder, z_NCthw = entrant.running.decoder, entrant.z_NCthw
-        if decoder is None or z_NCthw.shape[2] < 2:
+        recorded = entrant.arm.runtime.cuda_graph  # whose states do not outlive two steps
+        if decoder is None or recorded or z_NCthw.shape[2] < 2:
             continue
         state = decoder.init_state()
         for i in (0, 1):
             _, state = decoder.step(z_NCthw[:, :, i : i + 1], state)
         yield arm_row(lineup, entrant.arm.label, "state_bytes", float(state.nbytes()), "byte", version="measured-1")
-        if not entrant.arm.runtime.cuda_graph:  # whose states do not outlive two steps
-            calls[entrant.arm.label] = lambda d=decoder, z=z_NCthw[:, :, 1:2], s=state: d.step(z, s)  # type: ignore[misc]
+        calls[entrant.arm.label] = lambda d=decoder, z=z_NCthw[:, :, 1:2], s=state: d.step(z, s)  # type: ignore[misc]
     if calls:
         yield from sample_rows(
             lineup, "steady_step_s", interleaved(calls, FIRST_FRAME_PLAN, stopwatch_for(lineup.device.type))
@@ -189,12 +209,12 @@ def machine_rows(lineup: Lineup, before: Calibration, after: Calibration) -> Ite
 
 
 def _need_rows(lineup: Lineup, entrant: Entrant) -> Iterator[Row]:
-    """Peak memory of a decode above what is in use, weights included; parameters, MACs, least bytes."""
+    """What the arm holds and the peak of a decode above what is in use; parameters, MACs, least bytes."""
     gc.collect()
     peak, method = peak_increase_bytes(entrant.decode, lineup.device)
     itemsize = entrant.z_NCthw.dtype.itemsize
-    weights = sum(parameter.numel() for parameter in entrant.plain.parameters()) * itemsize
-    yield arm_row(lineup, entrant.arm.label, "peak_memory_bytes", float(peak + weights), "byte", version=method)
+    needed = float(entrant.held_bytes + peak)
+    yield arm_row(lineup, entrant.arm.label, "peak_memory_bytes", needed, "byte", version=method)
     yield from cost_of_arm(lineup.run_id, entrant.arm.label, entrant.plain.spec, lineup.spec.timing, itemsize)
 
 

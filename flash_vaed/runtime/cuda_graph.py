@@ -1,8 +1,9 @@
 """Steps recorded as CUDA graphs: launched as a whole, over buffers that stay where they are.
 
 A recorded step reads its memory from one place and writes to one place. So there are two banks of memory and two
-recordings, from A to B and from B to A, and the state goes back and forth. A state is overwritten by the step after the
-next one; using it then is an error, not a wrong picture.
+recordings, from A to B and from B to A, and the state goes back and forth. B is what the first recording writes, so
+only the way back copies. A state is overwritten by the step after the next one; using it then is an error, not a wrong
+picture.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Step = Callable[[Tensor, Mapping[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
-Recorded = tuple[Callable[[], object], Tensor]  # what runs it again, and the frames it writes
-Record = Callable[[Callable[[], Tensor]], Recorded]
+Result = tuple[Tensor, dict[str, Tensor]]  # frames, memory
+Step = Callable[[Tensor, Mapping[str, Tensor]], Result]
+Record = Callable[[Callable[[], Result]], tuple[Callable[[], object], Result]]
+"""Makes a call repeatable: what runs it again, and the tensors that each run fills."""
 
 WARMUP = 3  # calls before recording, in which libraries choose their kernels
 
@@ -29,30 +31,28 @@ class Bank(dict[str, Tensor]):
 
 
 class GraphedSteps:
-    """`(z_NCthw, memory) -> (frames_NCTHW, memory)` for one shape. record: makes a call repeatable, as CUDA does."""
+    """`(z_NCthw, memory) -> (frames_NCTHW, memory)` for one shape. record: as `CudaRecorder`."""
 
-    def __init__(self, step: Step, z_NCthw: Tensor, memory: Mapping[str, Tensor], record: Record | None = None) -> None:
-        record = record or cuda_record
+    def __init__(self, step: Step, z_NCthw: Tensor, memory: Mapping[str, Tensor], record: Record) -> None:
         self._z = z_NCthw.clone()
-        _, after = step(self._z, memory)
-        self._steady = memory.keys() == after.keys() and all(memory[k].shape == after[k].shape for k in after)
-        sources = [_clones(memory), _clones(after)] if self._steady else [_clones(memory)]
-        targets = [sources[1], sources[0]] if self._steady else [_clones(after)]
-        self._banks, self._targets = sources, targets
+        here = {slot: held.clone() for slot, held in memory.items()}
+        replay, (frames_NCTHW, there) = record(lambda: step(self._z, here))
+        self._recorded = [(replay, frames_NCTHW)]
+        self._banks = [here, there]
+        self._steady = here.keys() == there.keys() and all(here[slot].shape == there[slot].shape for slot in there)
+        if self._steady:
+            replay, (frames_NCTHW, _) = record(lambda: _copied(here, step(self._z, there)))
+            self._recorded.append((replay, frames_NCTHW))
         self._versions = [0, 0]
-        self._recorded = [
-            record(lambda source=source, target=target: _into(target, step(self._z, source)))  # type: ignore[misc]
-            for source, target in zip(sources, targets, strict=True)
-        ]
 
-    def __call__(self, z_NCthw: Tensor, memory: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, z_NCthw: Tensor, memory: Mapping[str, Tensor]) -> Result:
         self._z.copy_(z_NCthw)
         source = self._place(memory)
         replay, frames_NCTHW = self._recorded[source]
         replay()
-        target = 1 - source if self._steady else 0
+        target = 1 - source
         self._versions[target] += 1
-        kept = Bank(self._targets[source], (self, target), self._versions[target])
+        kept = Bank(self._banks[target], (self, target), self._versions[target])
         return frames_NCTHW.clone(), kept
 
     def _place(self, memory: Mapping[str, Tensor]) -> int:
@@ -73,27 +73,29 @@ class GraphedSteps:
         return 0
 
 
-def cuda_record(call: Callable[[], Tensor]) -> Recorded:
-    """`call` as a CUDA graph; its tensors must stay where they are."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(WARMUP):
-            call()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        frames_NCTHW = call()
-    return graph.replay, frames_NCTHW
+class CudaRecorder:
+    """Records calls as CUDA graphs; their tensors must stay where they are. One after the other they share a pool of
+    memory, since no two of them run at once.
+    """
+
+    def __init__(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, call: Callable[[], Result]) -> tuple[Callable[[], object], Result]:
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARMUP):
+                call()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            result = call()
+        return graph.replay, result
 
 
-def _clones(memory: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {slot: held.clone() for slot, held in memory.items()}
-
-
-def _into(target: Mapping[str, Tensor], result: tuple[Tensor, Mapping[str, Tensor]]) -> Tensor:
-    """Copy a step's memory to where the next one reads it; its frames."""
-    frames_NCTHW, after = result
-    for slot, held in after.items():
+def _copied(target: Mapping[str, Tensor], result: Result) -> Result:
+    """A step's result, its memory copied to where the next one reads it."""
+    for slot, held in result[1].items():
         target[slot].copy_(held)
-    return frames_NCTHW
+    return result

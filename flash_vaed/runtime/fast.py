@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from flash_vaed.decoder import Decoder
 from flash_vaed.memory_format import ordered, put_channels_last, weights_order
 from flash_vaed.runtime.compiled import CompiledStep
-from flash_vaed.runtime.cuda_graph import GraphedSteps
+from flash_vaed.runtime.cuda_graph import CudaRecorder, GraphedSteps
 from flash_vaed.runtime.options import RuntimeOptions
 from flash_vaed.runtime.rewrites import REWRITES
 from flash_vaed.state import DecoderState
@@ -49,6 +49,7 @@ class FastDecoder(Decoder):
         self.entry, self.stages, self.head = copied.entry, copied.stages, copied.head
         if options.cuda_graph and self.device.type != "cuda":
             raise ValueError(f"CUDA graphs need a CUDA device, and this decoder is on {self.device.type}")
+        self._record = CudaRecorder() if options.cuda_graph else None
         self._order = weights_order(copied)
         self._steps: dict[object, FlatStep] = {}
 
@@ -80,8 +81,11 @@ class FastDecoder(Decoder):
         key = (tuple(z_NCthw.shape), state.latents_seen == 0, last, shapes)
         if key not in self._steps:
             mode = self.options.compile
+            step: FlatStep
             step = self._plain(state, last) if mode is None else CompiledStep(self, z_NCthw, state, last, mode)
-            self._steps[key] = GraphedSteps(step, z_NCthw, state.memory) if self.options.cuda_graph else step
+            if self._record is not None:
+                step = GraphedSteps(step, z_NCthw, state.memory, self._record)
+            self._steps[key] = step
         return self._steps[key]
 
     def _plain(self, state: DecoderState, last: bool) -> FlatStep:

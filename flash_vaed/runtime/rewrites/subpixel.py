@@ -27,7 +27,7 @@ _TAPS = torch.tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
 
 def phase_kernels(weight_OI33: Tensor) -> Tensor:
     """The kernels of the four phases: (2, 2, O, I, 2, 2), indexed p, q, o, i, a, b; float64."""
-    taps = _TAPS.double()
+    taps = _TAPS.double().to(weight_OI33.device)
     return torch.einsum("pak,qbl,oikl->pqoiab", taps, taps, weight_OI33.double())
 
 

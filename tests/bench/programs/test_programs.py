@@ -72,7 +72,7 @@ def test_the_release_says_what_it_lacks(tmp_path):
     assert "has no" in program(str(tmp_path)).unavailable()
 
 
-def test_the_release_gets_normalised_latents_and_never_too_many(tmp_path):
+def test_the_release_gets_normalised_latents_and_never_forgets(tmp_path):
     """Of a stand-in that gives back the latents as it reads them: its own de-normalisation undoes ours."""
     if importlib.util.find_spec("einops") is None:
         pytest.skip("einops is not installed")
@@ -83,7 +83,5 @@ def test_the_release_gets_normalised_latents_and_never_too_many(tmp_path):
     assert program.unavailable() is None
     decoder = decoder_named("taew2.1", 0, ())  # for its latent space
     running = program.start(Arm("release", "flash-vaed-wan2.1", "flash_vaed_release", PLAIN), decoder, 0, CPU)
-    z = random_latents(3, channels=16)
+    z = random_latents(43, channels=16)
     torch.testing.assert_close(running.decode(z), z[:, :3], atol=1e-5, rtol=0)
-    with pytest.raises(ValueError, match="at most 20 latents"):
-        running.decode(random_latents(21, channels=16))

@@ -132,6 +132,7 @@ def test_a_summary_of_arms_has_no_student_and_no_teacher(results):
         (0.0, 0.3, {}, "changed by 30.0%"),
         (0.0, 0.0, {"clocks_throttle_reasons.active": "0x0000000000000004"}, "throttled"),
         (0.0, 0.0, {"clocks_throttle_reasons.active": "Not Active"}, None),
+        (0.0, 0.0, {"clocks_throttle_reasons.active": "0x0000000000000001"}, None),  # idle
     ],
 )
 def test_what_may_not_be_quoted_says_why(arms, noise, drift, clocks, said):

@@ -144,4 +144,5 @@ def test_graphs_on_a_gpu_give_the_same_stream(mode):
     decoder: Decoder = random_decoder(SMALL).cuda()
     z = random_latents(6, 4, 4).cuda()
     fast = optimize(decoder, RuntimeOptions(rewrites=ALL, channels_last=True, compile=mode, cuda_graph=True))
-    assert (fast.decode(z, chunk=1) - decoder.decode(z)).abs().max() < 1e-3
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        assert (fast.decode(z, chunk=1) - decoder.decode(z)).abs().max() < 1e-4
