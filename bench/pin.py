@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.data import LatentDump, open_clips
 from bench.prepare import plan_of
 from bench.prompts import fingerprint_of, wanted_videos
-from bench.spec import Arm, Distill, Prompts, RunSpec, TeacherRef
+from bench.spec import Arm, Data, Distill, Prompts, RunSpec, TeacherRef
 from bench.tasks.generate import MADE
 from bench.words import did_you_mean
 from flash_vaed import DecoderSpec, load_decoder, load_teacher
@@ -30,18 +30,26 @@ def pin(spec: RunSpec) -> RunSpec:
     fingerprint, decoder = _teacher_facts(spec.teacher.path)
     student_spec(decoder, plan_of(spec))
     shape = _shape_of(spec)
-    data = spec.data
     return replace(
         spec,
         teacher=TeacherRef(spec.teacher.path, fingerprint),
         arms=tuple(_pinned_arm(arm, shape, MADE if spec.host else ()) for arm in spec.arms),
         prompts=_pinned_prompts(spec),
         distill=_pinned(spec.distill, decoder.latents.channels) if spec.distill.phases else spec.distill,
-        data=replace(
-            data,
-            train_fingerprint=_clips_fingerprint(data.source, data.root, data.train, None),
-            evaluate_fingerprint=_clips_fingerprint(data.source, data.root, data.evaluate, data.max_clips),
-        ),
+        data=_pinned_data(spec.data) if _sees_clips(spec) else spec.data,
+    )
+
+
+def _sees_clips(spec: RunSpec) -> bool:
+    """Whether a run reads video: one that times decoders that are there already does not, and runs where none is."""
+    return not spec.arms or any(arm.decoder in MADE for arm in spec.arms)
+
+
+def _pinned_data(data: Data) -> Data:
+    return replace(
+        data,
+        train_fingerprint=_clips_fingerprint(data.source, data.root, data.train, None),
+        evaluate_fingerprint=_clips_fingerprint(data.source, data.root, data.evaluate, data.max_clips),
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from bench.config import compose, to_config, to_run_spec
 from bench.pin import pin
 from bench.schema import Config
-from bench.spec import RunSpec
+from bench.spec import Arm, HostChoice, RunSpec, Runtime
 from flash_vaed import load_teacher, save_decoder, save_latents
 from flash_vaed.decoder import seeded_decoder
 
@@ -54,6 +56,24 @@ def test_latents_are_known_by_their_files_and_not_by_where_they_lie(tmp_path):
     assert runs[0] == runs[1] != runs[2]
     with pytest.raises(ValueError, match="no latents at"):
         pinned(f"distill.latents={tmp_path / 'nothing'}")
+
+
+def test_a_run_that_times_named_decoders_needs_no_clips(monkeypatch):
+    """A GPU box or a Jetson that only measures speed has none."""
+
+    def absent(*asked):
+        raise ValueError("no clips here")
+
+    monkeypatch.setattr("bench.pin._clips_fingerprint", absent)
+    runtime = Runtime("eager", "float32", None, True)
+    spec = to_run_spec(to_config(compose(["plan=paper"]), Config))
+    timed = replace(spec, task="speed", arms=tuple(Arm(name, name, "ours", runtime) for name in ("taew2.1", "wan2.1")))
+    assert pin(timed).data.train_fingerprint == ""
+    host = HostChoice("tiny_wan", None, 5, 16, 16, 1, 1.0, 16)
+    generated = replace(timed, arms=(*timed.arms, Arm("ours", "student", "ours", runtime)), host=host)
+    for needs in (spec, generated):
+        with pytest.raises(ValueError, match="no clips here"):
+            pin(needs)
 
 
 GENERATE = ("task=generate", "arms=hosted", "distill=none")
