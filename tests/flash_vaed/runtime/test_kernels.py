@@ -66,6 +66,28 @@ for last in (False, True):
     assert fast.places == PLACES, fast.places
     assert (fast.decode(z, chunk=1) - decoder.decode(z)).abs().max() < 1e-4
 """
+HOPPER = """
+from triton import compile
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from flash_vaed.runtime.kernels import attention, depthwise, narrow
+
+def check(module, constants):
+    kernel = module._kernel
+    for config in module.CONFIGS:
+        fixed, names = {**constants, **config.kwargs}, [parameter.name for parameter in kernel.params]
+        kinds = {n: "constexpr" if n in fixed else "*fp16" if n.endswith("_ptr") else "i32" for n in names}
+        source = ASTSource(kernel, kinds, constexprs={(names.index(n),): value for n, value in fixed.items()})
+        compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": config.num_warps})
+
+check(attention, {"SCALE": 0.05, "PART": 128})
+check(depthwise, {"CHANNELS": 384})
+for time, ins, outs, sides, activated in ((1, 24, 24, 0, True), (1, 12, 12, 12, False), (3, 12, 3, 0, False)):
+    check(narrow, {
+        "TIME": time, "INS": ins, "OUTS": outs, "SIDES": sides, "IN_SIDE": narrow._side(3 * ins),
+        "OUT_SIDE": narrow._side(outs), "SIDE_SIDE": narrow._side(sides), "ROOT": 1.5, "ACTIVATED": activated,
+    })
+"""
 
 
 @pytest.mark.parametrize("chunk", [None, 1])
@@ -93,3 +115,9 @@ def test_on_a_gpu(compiled, graph):
     options = RuntimeOptions(rewrites=REWRITES, channels_last=True, compile=compiled, cuda_graph=graph)
     with torch.backends.cudnn.flags(allow_tf32=False):
         assert (optimize(decoder, options).decode(z, chunk=1) - decoder.decode(z)).abs().max() < 1e-4
+
+
+@pytest.mark.skipif(not has_triton(), reason="Triton is not installed")
+def test_the_kernels_compile_for_an_h200_wherever_triton_is():
+    done = subprocess.run([sys.executable, "-c", HOPPER], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
