@@ -16,7 +16,7 @@ test: $(VENV)/.ready
 	$(RUN) -m pytest -n 2 --dist loadfile
 
 dashboard: $(VENV)/.ready
-	$(RUN) -m streamlit run dashboard/app.py -- --results $(wildcard results/local) results
+	$(RUN) -m dashboard --results $(wildcard results/local) results
 
 # lpips is taken without its dependencies: it would pull in torchvision, of which only its own weights file is used.
 $(VENV)/.ready: pyproject.toml constraints.txt

@@ -132,7 +132,7 @@ def _print_table(done: Sequence[Done]) -> None:
     for of in done:
         if of.request.spec.host is not None:
             print(f"Videos of {of.request.label}, a folder an arm: {Path(of.request.places.videos) / of.run_id}")
-    elsewhere = f"python -m streamlit run dashboard/app.py -- --results {shlex.quote(results)}"
+    elsewhere = f"python -m dashboard --results {shlex.quote(results)}"
     print(f"Results: {results}   Dashboard: {'make dashboard' if results == 'results' else elsewhere}")
 
 

@@ -1,6 +1,7 @@
 """The dashboard: reads results folders, shows them, writes nothing among them.
 
-    python -m streamlit run dashboard/app.py -- --results DIR [DIR ...]
+    streamlit run dashboard/app.py -- --results DIR [DIR ...]
+    python -m dashboard --results DIR [DIR ...]               the same with a head start
 
 Each page is one file in `dashboard/app_pages/` with a `TITLE` and a function `show`; a new file is a new page. `ORDER`,
 where a page has one, is its place in the list.
@@ -10,9 +11,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
+from pathlib import Path
 from types import ModuleType
 
 import streamlit as st
+
+sys.path.append(str(Path(__file__).parents[1]))  # `streamlit run` brings the script's own folder only
 
 from dashboard import app_pages
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from bench.analysis import Column, pareto_front
@@ -69,7 +70,8 @@ def choose_axes(rows: pd.DataFrame, board: Board) -> tuple[Column, Column]:
 def plot(rows: pd.DataFrame, group: pd.DataFrame, x: Column, y: Column, board: Board) -> None:
     """The figure, in one line what is missing from it, and how much of the picture the front covers."""
     published = _published(board, x, y)
-    figure = pareto_figure(rows, x.name, y.name, board.columns, board.colours, published, frozenset(state.chosen()))
+    drawn = (board.key, tuple(rows["label"] + rows["run_id"]), frozenset(state.chosen()), published is not None)
+    figure = _figure(drawn, x.name, y.name, rows, board, published)
     event = st.plotly_chart(
         figure, width="stretch", key="pareto chart", on_select="rerun", selection_mode=("points", "box", "lasso"),
         alt=f"{y.title} against {x.title}; the same numbers are in the table below",
@@ -92,6 +94,14 @@ def plot(rows: pd.DataFrame, group: pd.DataFrame, x: Column, y: Column, board: B
             f"Hypervolume {whole:.3f}: the share of the rectangle from the worst to the best values of this device and "
             f"protocol that these points beat. By plan: {said}"
         )
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _figure(
+    drawn: tuple, x: str, y: str, _rows: pd.DataFrame, _board: Board, _published: pd.DataFrame | None
+) -> go.Figure:
+    """The figure of these rows; `drawn` says what is in it, for the cache to compare."""
+    return pareto_figure(_rows, x, y, _board.columns, _board.colours, _published, drawn[2])
 
 
 def _published(board: Board, x: Column, y: Column) -> pd.DataFrame | None:

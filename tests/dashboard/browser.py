@@ -46,9 +46,9 @@ def server(*folders: Path | str, cache: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port),
-         "--server.fileWatcherType", "none", "--", "--results", *map(str, folders)],
-        cwd=ROOT, env={**os.environ, "XDG_CACHE_HOME": str(cache)},
+        [sys.executable, "-m", "dashboard", "--results", *map(str, folders)],
+        cwd=ROOT, env={**os.environ, "XDG_CACHE_HOME": str(cache), "STREAMLIT_SERVER_PORT": str(port),
+                       "STREAMLIT_SERVER_FILE_WATCHER_TYPE": "none"},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
