@@ -21,6 +21,11 @@ _SPECIAL = {
 }  # fmt: skip
 
 
+COLUMN_PT, BOTH_PT = 238.0, 498.0  # width of one column of a paper, and of both
+_SIZES = ((r"\small", 4.6, 6.0), (r"\footnotesize", 4.1, 4.0), (r"\scriptsize", 3.6, 1.5))
+"""Font, about how wide a letter of a table is, and the space to each side of a cell, in points."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One column of a table: its heading, and what is written for a row (a dict of plain values)."""
@@ -57,16 +62,19 @@ def interval(column: str, heading: str, digits: int = 2) -> Cell:
 
 
 def table(
-    frame: pd.DataFrame, cells: Sequence[Cell], *, caption: str, label: str, wide: bool = False,
-    blocks: str | None = None, notes: Sequence[str] = (),
+    frame: pd.DataFrame, cells: Sequence[Cell], *, caption: str, label: str, blocks: str | None = None,
+    notes: Sequence[str] = (),
 ) -> str:  # fmt: skip
-    """A table environment to `\\input`; it needs the package booktabs. Columns without any number are left out."""
+    """A table environment to `\\input`; it needs the package booktabs. Columns without any number are left out.
+
+    It takes one column of the page where it fits, else both, in the largest font that does.
+    """
     rows = [_plain(row) for row in frame.to_dict("records")]
     cells = [cell for cell in cells if not cell.number or any(cell.write(row) != units.NOTHING for row in rows)]
-    environment = "table*" if wide else "table"
+    environment, font, space = _fitting(cells, rows, blocks)
     lines = [
         r"% \usepackage{booktabs}", rf"\begin{{{environment}}}", r"\centering", rf"\caption{{{escape(caption)}}}",
-        rf"\label{{tab:{label}}}", r"\small",
+        rf"\label{{tab:{label}}}", font, rf"\setlength{{\tabcolsep}}{{{space:g}pt}}",
         rf"\begin{{tabular}}{{{''.join('r' if cell.number else 'l' for cell in cells)}}}", r"\toprule",
         _line(escape(cell.heading) for cell in cells),
     ]  # fmt: skip
@@ -78,6 +86,17 @@ def table(
     lines += [r"\bottomrule", r"\end{tabular}"]
     lines += [rf"\par\smallskip\footnotesize {escape(note)}" for note in notes]
     return "\n".join([*lines, rf"\end{{{environment}}}", ""])
+
+
+def _fitting(
+    cells: Sequence[Cell], rows: Sequence[dict[str, Any]], blocks: str | None
+) -> tuple[str, str, float]:  # fmt: skip
+    """Environment, font and space between cells for a table of these rows."""
+    letters = sum(max([len(cell.heading), *(len(cell.write(row)) for row in rows)]) for cell in cells)
+    title = max((len(str(row[blocks])) for row in rows if blocks), default=0)
+    widths = {font: max(letters * letter + 2 * space * len(cells), title * letter) for font, letter, space in _SIZES}
+    fits = next((size for size in _SIZES if widths[size[0]] <= BOTH_PT), _SIZES[-1])
+    return "table" if widths[_SIZES[0][0]] <= COLUMN_PT else "table*", fits[0], fits[2]
 
 
 def escape(words: str) -> str:

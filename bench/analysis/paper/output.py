@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.paper import latex, style
-from bench.analysis.paper.base import COLUMN, PaperFigure
+from bench.analysis.paper.base import PaperFigure
 
 FORMATS = ("csv", "tex", "pdf", "png")
 DOTS_PER_INCH = 300
@@ -46,6 +46,6 @@ def _text_of(name: str, figure: PaperFigure, numbers: pd.DataFrame, suffix: str)
     rows = figure.table(numbers)
     cells = figure.cells(rows) if callable(figure.cells) else figure.cells
     return latex.table(
-        rows, cells, caption=figure.title, label=name, wide=figure.width > COLUMN,
+        rows, cells, caption=figure.title, label=name,
         blocks=figure.blocks, notes=figure.notes,
     )  # fmt: skip

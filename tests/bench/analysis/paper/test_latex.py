@@ -30,7 +30,8 @@ def test_a_hostile_table_has_only_our_commands():
     body = re.sub(r"\\text\w+\{\}|\\[&%#_{}$]|\\\\", "", written)
     commands = set(re.findall(r"\\(\w+)", body))
     assert commands <= {"usepackage", "begin", "end", "centering", "caption", "label", "small", "toprule", "midrule",
-                        "bottomrule", "multicolumn", "emph", "par", "smallskip", "footnotesize"}  # fmt: skip
+                        "bottomrule", "multicolumn", "emph", "par", "smallskip", "footnotesize",
+                        "scriptsize", "setlength", "tabcolsep"}  # fmt: skip
     assert written.count("{") - written.count(r"\{") == written.count("}") - written.count(r"\}")
     rows = [line for line in written.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
     assert all(len(re.findall(r"(?<!\\)&", row)) == 1 for row in rows), "every row has its two cells"
@@ -54,7 +55,11 @@ def test_numbers_dashes_intervals_and_blocks():
     assert not any("nothing" in line for line in lines), "a column without a number is left out"
 
 
-@pytest.mark.parametrize(("wide", "name"), [(True, "table*"), (False, "table")])
-def test_a_wide_table_spans_both_columns(wide, name):
-    written = latex.table(pd.DataFrame({"a": ["x"]}), [latex.text("a", "a")], caption="", label="", wide=wide)
-    assert rf"\begin{{{name}}}" in written
+@pytest.mark.parametrize(
+    ("letters", "environment", "font"),
+    [(10, "table", "small"), (70, "table*", "small"), (110, "table*", "footnotesize"), (200, "table*", "scriptsize")],
+)
+def test_a_table_takes_the_room_it_needs(letters, environment, font):
+    written = latex.table(pd.DataFrame({"a": ["x" * letters]}), [latex.text("a", "a")], caption="", label="")
+    assert written.splitlines()[1] == rf"\begin{{{environment}}}"
+    assert rf"\{font}" in written.splitlines()
