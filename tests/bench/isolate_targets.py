@@ -43,6 +43,25 @@ def hang_with_helper(job: str, emit: Any) -> None:
     time.sleep(600)
 
 
+def hold(job: int, emit: Any) -> int:
+    """Write so many bytes of memory and keep them for a moment."""
+    held = b"x" * job
+    time.sleep(1.5)
+    return len(held)
+
+
+def hold_in_a_helper(job: int, emit: Any) -> None:
+    """Let another process write so many bytes, say its id, and hang."""
+    helper = subprocess.Popen([sys.executable, "-c", f"import time; held = b'x' * {job}; time.sleep(600)"])
+    emit({"helper": helper.pid})
+    time.sleep(600)
+
+
+def score_of_being_killed(job: Any, emit: Any) -> int:
+    with open("/proc/self/oom_score_adj") as file:
+        return int(file.read())
+
+
 def threads_of_torch(job: int, emit: Any) -> int:
     import torch
 

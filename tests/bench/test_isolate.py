@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,13 +16,15 @@ from bench import isolate
 from tests.bench import isolate_targets as targets
 
 ROOT = Path(__file__).resolve().parents[2]
+on_linux = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="memory of a process is read from /proc")
 
 
 @pytest.fixture
 def call(tmp_path):
-    def run(target, job, timeout_s=60.0, on_message=lambda message: None):
+    def run(target, job, timeout_s=60.0, on_message=lambda message: None, memory_bytes=None):
+        log_path = tmp_path / "logs" / "run.log"
         return isolate.call(
-            target, job, log_path=tmp_path / "logs" / "run.log", timeout_s=timeout_s, on_message=on_message
+            target, job, log_path=log_path, timeout_s=timeout_s, on_message=on_message, memory_bytes=memory_bytes
         )
 
     return run
@@ -67,6 +70,29 @@ def test_a_hang_is_stopped_at_its_time_with_everything_it_started(call):
     assert time.monotonic() - start_s < 2.0 + isolate.GRACE_S - 1.0
     for pid in messages[0].values():
         _wait_until(lambda pid=pid: not _alive(pid))
+
+
+@on_linux
+def test_memory_beyond_the_limit_ends_the_run_and_below_it_does_not(call):
+    base = call(targets.hold, 0).wall_s  # the fork server is warm now
+    assert call(targets.hold, 50_000_000, memory_bytes=1_500_000_000).value == 50_000_000
+    outcome = call(targets.hold, 2_000_000_000, memory_bytes=1_500_000_000)
+    assert outcome.status == "oom"
+    assert re.fullmatch(r"stopped at [\d.]+ GB of host memory, limits.memory_gb allows 1.50", outcome.error)
+    assert outcome.wall_s < base + 1.4, "it was not stopped but waited for"
+
+
+@on_linux
+def test_what_a_run_started_counts_and_is_ended_too(call):
+    messages = []
+    outcome = call(targets.hold_in_a_helper, 2_000_000_000, memory_bytes=1_500_000_000, on_message=messages.append)
+    assert outcome.status == "oom"
+    _wait_until(lambda: not _alive(messages[0]["helper"]))
+
+
+@on_linux
+def test_where_memory_runs_out_the_system_ends_the_run_and_not_the_sweep(call):
+    assert call(targets.score_of_being_killed, 0).value == 1000
 
 
 def test_a_value_that_cannot_travel_is_an_error_not_a_hang(call):
