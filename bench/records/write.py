@@ -53,7 +53,7 @@ def write_run(results_dir: str | os.PathLike, run_row: Row, measurement_rows: It
     try:
         write_atomically(measurement_path, lambda stream: _write_table(measurements, stream))
         write_atomically(run_path, lambda stream: _write_table(runs, stream))
-        _sweep_partials(run_path.parent, measurement_path.parent)
+        sweep_partials(run_path.parent, measurement_path.parent)
     except OSError as error:
         raise ValueError(f"cannot store run {run_row['run_id']} in {results_dir}: {error.strerror or error}") from error
     return True
@@ -141,7 +141,7 @@ def _write_table(table: pa.Table, stream: BinaryIO) -> None:
     pq.write_table(table, stream, compression="zstd", write_page_checksum=True)
 
 
-def _sweep_partials(*folders: Path) -> None:
+def sweep_partials(*folders: Path) -> None:
     """Remove what killed writers left; partials of living writers are younger."""
     for folder in folders:
         for partial in folder.glob(".*.partial"):

@@ -56,12 +56,26 @@ def spec_of(*overrides: str):
         ("hydra.job.name=x", "not used here"),
         ("paper", "write key=value"),
         ("data.root=~/videos", "needs quotes"),
+        ("plan.name=../../elsewhere", "names a folder"),
+        ("plan.name=/etc", "names a folder"),
+        ("plan.name=-rf", "names a folder"),
+        (f"plan.name={'x' * 300}", "names a folder"),
+        ("plan.name='\u202egnp.exe'", "names a folder"),
+        ("teacher._target_=os.mkdir", "_target_"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line_naming_it(override, words):
     with pytest.raises(ValueError, match=re.escape(words)) as caught:
         spec_of(override)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("label", ["..", "../../x", "/etc", "-rf", "a\0b", "x" * 300, "\u202egnp"])
+def test_an_arm_is_called_what_a_folder_can_be_called(label):
+    config = to_config(compose(["task=generate"]), schema.Config)
+    config.arms = {label: schema.ArmConf(decoder="wan2.1")}
+    with pytest.raises(ValueError, match="names a folder"):
+        to_run_spec(config)
 
 
 @pytest.mark.parametrize("group", sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir()))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
+import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ from safetensors.torch import load_file, save_file
 from flash_vaed import CheckpointError, Teacher, load_decoder, load_teacher, save_decoder, save_teacher
 from flash_vaed.patch_encoder import PatchEncoder
 from tests.flash_vaed.examples import SmoothVideo, random_decoder, random_latents, scramble, tiny_spec
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def is_one_line(error: pytest.ExceptionInfo) -> bool:
@@ -343,3 +348,117 @@ def test_a_header_of_absurd_length_is_refused(tmp_path):
     (tmp_path / "model.safetensors").write_bytes((2**60).to_bytes(8, "little") + b"{}")
     with pytest.raises(CheckpointError, match=r"cannot read .*model.safetensors"):
         load_decoder(tmp_path / "model.safetensors")
+
+
+def safetensors_file(path: Path, entries: dict[str, Any], data: bytes) -> Path:
+    header = json.dumps(entries).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data)
+    return path
+
+
+def entry(begin: int, end: int, shape: tuple[int, ...] = (2,), dtype: str = "F32") -> dict[str, Any]:
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"a": entry(0, 8), "b": entry(4, 12)},
+        {"a": entry(0, 800)},
+        {"a": entry(8, 0)},
+        {"a": entry(0, 8, (2**40,))},
+        {"a": entry(0, 8, (2**63, 2**63))},
+        {"a": entry(0, 8, dtype="F31")},
+        {"a": {"dtype": "F32"}},
+        {"a": 3},
+    ],
+    ids=["overlapping", "beyond the end", "backwards", "wrong size", "overflow", "no type", "half an entry", "none"],
+)
+def test_a_header_that_lies_is_refused(tmp_path, entries):
+    file = safetensors_file(tmp_path / "model.safetensors", entries, bytes(16))
+    with pytest.raises(CheckpointError, match=r"cannot read .*model.safetensors") as error:
+        load_decoder(file)
+    assert is_one_line(error)
+
+
+def test_weights_that_are_no_floating_point_numbers_are_named(saved):
+    edit_weights(saved / "decoder.safetensors", lambda weights: weights.update(
+        {key: value.long() for key, value in weights.items() if key.startswith("head")}
+    ))  # fmt: skip
+    with pytest.raises(CheckpointError, match=r"head\S* holds torch.int64, no floating-point numbers"):
+        load_decoder(saved)
+
+
+@pytest.mark.parametrize("change", [{"channels": 10**7}, {"num_blocks": 10**9}, {"channels": 2**62}])
+def test_a_spec_that_asks_for_more_memory_than_there_is_is_refused_before_any_is_taken(saved, change):
+    document = json.loads((saved / "decoder.json").read_text())
+    document["spec"]["stages"]["mid"].update(change)
+    (saved / "decoder.json").write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match=r"small") as error:
+        load_decoder(saved)
+    assert is_one_line(error)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"format": 1, "spec": ' + '{"a": ' * 100_000, "9" * 10_000])
+def test_a_document_made_to_exhaust_the_reader_is_refused(saved, text):
+    (saved / "decoder.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"decoder.json") as error:
+        load_decoder(saved)
+    assert is_one_line(error)
+
+
+def test_a_tensor_larger_than_its_file_is_refused(tmp_path):
+    """Strides of zero: a kilobyte that stands for 4 TB as soon as it is computed with."""
+    torch.save({"weight": torch.zeros(1).expand(10**12)}, tmp_path / "model.pth")
+    with pytest.raises(CheckpointError, match=r"weight of shape \(1000000000000,\) is larger than what is stored"):
+        load_decoder(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("content", [torch.eye(3).to_sparse(), torch.zeros(10**6, device="meta")])
+def test_tensors_of_other_kinds_are_refused(tmp_path, content):
+    torch.save({"weight": content}, tmp_path / "model.pth")
+    with pytest.raises(CheckpointError, match=r"model.pth"):
+        load_decoder(tmp_path / "model.pth")
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "model.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("model/data.pkl", "w", force_zip64=True) as member:
+            for _ in range(300):
+                member.write(bytes(1 << 20))
+    assert (tmp_path / "model.pth").stat().st_size < 1 << 20
+    with pytest.raises(CheckpointError, match=r"would unpack to 314572800 bytes"):
+        load_decoder(tmp_path / "model.pth")
+
+
+def test_an_exported_program_is_refused(tmp_path):
+    torch.export.save(torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),)), tmp_path / "model.pt2")
+    with pytest.raises(CheckpointError, match=r"model.pt2") as error:
+        load_decoder(tmp_path / "model.pt2")
+    assert is_one_line(error)
+
+
+ENDLESS = """
+import sys
+from flash_vaed import save_decoder
+from tests.flash_vaed.examples import random_decoder, tiny_spec
+decoders = [random_decoder(tiny_spec(), seed) for seed in (1, 2)]
+while True:
+    for decoder in decoders:
+        save_decoder(decoder, sys.argv[1])
+        print("saved", flush=True)
+"""
+
+
+def test_killed_while_saving_the_folder_holds_one_save_or_the_other(tmp_path):
+    known = [random_decoder(seed=seed).state_dict() for seed in (1, 2)]
+    generator = random.Random(0)
+    for _ in range(3):
+        writer = subprocess.Popen([sys.executable, "-c", ENDLESS, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(generator.uniform(0, 0.05))
+        writer.kill()
+        writer.wait()
+        found = load_decoder(tmp_path).state_dict()
+        assert any(all(torch.equal(found[key], one[key]) for key in found) for one in known)

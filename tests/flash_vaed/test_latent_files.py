@@ -79,6 +79,20 @@ def test_a_header_of_absurd_length_is_refused(tmp_path):
         read_latents(file)
 
 
+def test_a_tensor_larger_than_its_file_is_refused(tmp_path):
+    """Strides of zero: a kilobyte that stands for 4 TB as soon as it is computed with."""
+    torch.save({"latents": torch.zeros(1).expand(1, 4, 10**6, 10**3, 10**3)}, tmp_path / "z.pt")
+    with pytest.raises(CheckpointError, match=r"z.pt: .* is larger than what is stored of it"):
+        read_latents(tmp_path / "z.pt")
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path):
+    np.savez_compressed(tmp_path / "z.npz", z=np.zeros((1, 4, 70, 1024, 1024), np.uint8))
+    assert (tmp_path / "z.npz").stat().st_size < 1 << 20
+    with pytest.raises(CheckpointError, match=r"z.npz would unpack to 293601408 bytes"):
+        read_latents(tmp_path / "z.npz")
+
+
 @pytest.mark.parametrize("name", ["z.safetensors", "z.pt", "z.npy", "z.npz"])
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_a_truncated_file_is_refused(tmp_path, name, share):
