@@ -1,14 +1,10 @@
-"""A sweep records what fails, goes on, repeats nothing, and survives being killed at any moment."""
+"""A sweep records what fails, goes on and repeats nothing. (Killed at any moment: `tests/faults/test_kill.py`.)"""
 
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -82,47 +78,6 @@ def test_a_results_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "results").write_text("a file")
     with pytest.raises(ValueError, match="results"):
         run([request(tmp_path)], targets.measure)
-
-
-@pytest.mark.parametrize("moment", range(4))
-def test_a_sweep_killed_at_a_random_moment_resumes_and_repeats_nothing(tmp_path, moment):
-    generator = random.Random(moment)
-    count, kept = 12, {}
-    for _attempt in range(2):
-        sweep = _start(tmp_path, count)
-        for _ in range(generator.randrange(1, 4)):
-            sweep.stdout.readline()
-        time.sleep(generator.uniform(0.0, 0.12))
-        sweep.send_signal(signal.SIGKILL)
-        sweep.wait()
-        finished = _finished(tmp_path)
-        assert kept.items() <= finished.items(), "a finished run was touched"
-        kept = finished
-    assert 1 <= len(kept) < count
-    sweep = _start(tmp_path, count)
-    statuses = sweep.communicate(timeout=60)[0].split()
-    assert sorted(statuses) == sorted([STORED] * len(kept) + ["ok"] * (count - len(kept)))
-    runs, measurements, problems = records.read(tmp_path / "results")
-    assert not problems
-    assert len(runs) == count
-    assert runs["run_id"].is_unique
-    assert sorted(measurements["value"]) == list(range(count))
-    assert kept.items() <= _finished(tmp_path).items()
-
-
-def _start(folder: Path, count: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.bench.sweep_targets", str(folder), str(count)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-
-
-def _finished(folder: Path) -> dict[str, int]:
-    """Finished runs and when their file was written."""
-    results = folder / "results"
-    return {
-        run_id: (results / "runs" / f"{run_id}.parquet").stat().st_mtime_ns for run_id in records.stored_runs(results)
-    }
 
 
 def test_the_sweep_needs_no_torch():
