@@ -98,6 +98,7 @@ def _perform(
 ) -> Done:
     if not request.again and is_finished(Path(request.results) / "runs" / f"{run_id}.parquet"):
         return Done(request, run_id, STORED, None, 0.0, str(log_path))
+    records.check_folder(request.results)
     started = datetime.now(timezone.utc)
     job = Job(
         run_id,
