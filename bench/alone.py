@@ -25,7 +25,9 @@ def alone(lock_path: Path, waiting: Callable[[], None]) -> Iterator[None]:
         lock_path.parent.mkdir(parents=True, exist_ok=True)
         handle = lock_path.open("ab")
     except OSError as error:
-        raise ValueError(f"cannot write logs into {lock_path.parent}: {error.strerror}; set paths.logs=FOLDER") from error
+        raise ValueError(
+            f"cannot write logs into {lock_path.parent}: {error.strerror}; set paths.logs=FOLDER"
+        ) from error
     with handle:
         if fcntl is not None:
             _lock(handle.fileno(), waiting)

@@ -93,9 +93,7 @@ def perform(request: RunRequest, watch: Watch, target: Target = execute) -> Done
         return _perform(request, watch, target, device, run_id, log_path)
 
 
-def _perform(
-    request: RunRequest, watch: Watch, target: Target, device: Device, run_id: str, log_path: Path
-) -> Done:
+def _perform(request: RunRequest, watch: Watch, target: Target, device: Device, run_id: str, log_path: Path) -> Done:
     if not request.again and is_finished(Path(request.results) / "runs" / f"{run_id}.parquet"):
         return Done(request, run_id, STORED, None, 0.0, str(log_path))
     records.check_folder(request.results)

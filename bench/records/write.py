@@ -60,7 +60,7 @@ def write_run(results_dir: str | os.PathLike, run_row: Row, measurement_rows: It
 
 
 def check_folder(results_dir: str | os.PathLike) -> None:
-    """`ValueError` for a folder that runs cannot be stored in, so that it is known before hours of work and not after."""
+    """`ValueError` for a folder that runs cannot be stored in: to be known before hours of work, not after."""
     folder = Path(results_dir) / "runs"
     probe = folder / f".{uuid.uuid4().hex[:12]}.partial"
     try:
@@ -68,7 +68,9 @@ def check_folder(results_dir: str | os.PathLike) -> None:
         probe.write_bytes(b"x")
         probe.unlink()
     except OSError as error:
-        raise ValueError(f"results cannot be stored in {results_dir}: {error.strerror}; set paths.results=FOLDER") from error
+        raise ValueError(
+            f"results cannot be stored in {results_dir}: {error.strerror}; set paths.results=FOLDER"
+        ) from error
 
 
 def check_run(run_row: Row, rows: list[dict[str, Any]]) -> None:

@@ -21,6 +21,7 @@ HOLD = (
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="this system has no file locks")
 
 
+@pytest.mark.faults
 def test_the_second_waits_for_the_first_and_says_so_once(tmp_path):
     heard: list[str] = []
     told = threading.Event()
@@ -38,6 +39,7 @@ def test_the_second_waits_for_the_first_and_says_so_once(tmp_path):
     assert heard == ["waits", "first", "second"]
 
 
+@pytest.mark.faults
 def test_a_killed_owner_leaves_nothing_to_remove(tmp_path):
     lock = tmp_path / "logs" / "run.lock"
     owner = subprocess.Popen([sys.executable, "-c", HOLD, str(lock)], stdout=subprocess.PIPE, cwd=ROOT)
@@ -51,6 +53,6 @@ def test_a_killed_owner_leaves_nothing_to_remove(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").touch()
+    lock = alone(tmp_path / "file" / "run.lock", lambda: None)
     with pytest.raises(ValueError, match=r"cannot write logs into .*; set paths.logs=FOLDER"):
-        with alone(tmp_path / "file" / "run.lock", lambda: None):
-            pass
+        lock.__enter__()

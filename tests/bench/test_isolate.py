@@ -39,6 +39,7 @@ def test_value_messages_and_log_come_back_from_another_process(call):
     assert outcome.log_tail == "a line in the log"
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("job", "status", "words"),
     [
@@ -60,6 +61,7 @@ def test_every_way_to_fail_has_a_status_and_one_line(call, job, status, words):
     assert f"about to fail: {job}" in (outcome.log_tail if job not in ("segfault",) else f"about to fail: {job}")
 
 
+@pytest.mark.faults
 def test_a_hang_is_stopped_at_its_time_with_everything_it_started(call):
     call(targets.succeed, 0)  # the fork server is warm now
     messages = []
@@ -72,6 +74,7 @@ def test_a_hang_is_stopped_at_its_time_with_everything_it_started(call):
         _wait_until(lambda pid=pid: not _alive(pid))
 
 
+@pytest.mark.faults
 @on_linux
 def test_memory_beyond_the_limit_ends_the_run_and_below_it_does_not(call):
     base = call(targets.hold, 0).wall_s  # the fork server is warm now
@@ -82,6 +85,7 @@ def test_memory_beyond_the_limit_ends_the_run_and_below_it_does_not(call):
     assert outcome.wall_s < base + 1.4, "it was not stopped but waited for"
 
 
+@pytest.mark.faults
 @on_linux
 def test_what_a_run_started_counts_and_is_ended_too(call):
     messages = []
@@ -90,6 +94,7 @@ def test_what_a_run_started_counts_and_is_ended_too(call):
     _wait_until(lambda: not _alive(messages[0]["helper"]))
 
 
+@pytest.mark.faults
 @on_linux
 def test_where_memory_runs_out_the_system_ends_the_run_and_not_the_sweep(call):
     assert call(targets.score_of_being_killed, 0).value == 1000
@@ -115,6 +120,7 @@ def test_an_exception_in_the_parent_ends_the_child(call):
     _wait_until(lambda: not _alive(seen[0]))
 
 
+@pytest.mark.faults
 def test_a_killed_parent_takes_its_run_with_it(tmp_path):
     script = (
         "from pathlib import Path\n"

@@ -85,6 +85,7 @@ def test_every_metric_is_there_per_clip_and_frame_for_both_arms(study, label):
     assert len(readable[readable["metric"] == "psnr_untrained"]) == 20
 
 
+@pytest.mark.faults
 def test_an_unreadable_clip_is_named_and_not_replaced(study):
     for label in (CONTROL, TRAINED):
         rows = rows_of(study, label)
@@ -267,6 +268,7 @@ def test_two_processes_share_a_training(study, place, arguments, monkeypatch):
     assert len(found) == 6
 
 
+@pytest.mark.faults
 def test_training_goes_on_where_it_was_killed(place, arguments, monkeypatch):
     """A process that dies in the last step leaves a snapshot; the next one starts from it, to the same end."""
     monkeypatch.chdir(place)
@@ -310,6 +312,7 @@ def test_a_teacher_that_changed_after_the_start_is_refused(place, arguments):
         execute(Job("x", unpinned, Places(str(place / ".cache")), "cpu", 1), lambda message: None)
 
 
+@pytest.mark.faults
 def test_a_failing_run_gives_code_1_and_the_command_that_repeats_it(place, arguments, monkeypatch, capsys):
     monkeypatch.chdir(place)
     short = [a for a in arguments if not a.startswith(("data.protocol", "paths"))]

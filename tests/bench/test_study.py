@@ -135,6 +135,7 @@ def test_a_study_that_is_wrong_says_where(studies, text, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "line",
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def run(requests, target, messages=None):
     return list(sequential(requests, lambda request, message: heard.append(message), target))
 
 
+@pytest.mark.faults
 def test_failures_become_rows_and_the_others_go_on(tmp_path):
     requests = [request(tmp_path, seed, timeout_s=2.0 if seed == 5 else 60.0) for seed in (0, 1, 3, 5, 7, 8)]
     done = run(requests, targets.fail_on_odd_seeds)
@@ -42,6 +44,17 @@ def test_failures_become_rows_and_the_others_go_on(tmp_path):
     assert "log: before" in json.loads(rows["warnings_json"][done[2].run_id])
     assert "a warning" in json.loads(rows["warnings_json"][done[0].run_id])
     assert sorted(measurements["value"]) == [0.0, 8.0]
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="memory of a process is read from /proc")
+def test_a_run_that_takes_too_much_memory_is_a_row_and_is_tried_once(tmp_path):
+    requests = [replace(request(tmp_path, seed), memory_gb=1.5) for seed in (0, 1, 2)]
+    messages: list = []
+    assert [d.status for d in run(requests, targets.hold_on_odd_seeds, messages)] == ["ok", "oom", "ok"]
+    rows = records.read(tmp_path / "results")[0].set_index("label")
+    assert "limits.memory_gb allows 1.50" in rows["error"]["seed 1"]
+    assert len(messages) == 2, "who ran out of memory was started again"
 
 
 def test_a_stored_run_is_skipped_a_failed_one_repeated_and_again_repeats_all(tmp_path):

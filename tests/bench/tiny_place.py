@@ -1,4 +1,4 @@
-"""A place in which whole runs take seconds: a tiny teacher, tiny clips, and the overrides that keep everything small."""
+"""A place in which whole runs take seconds: a tiny teacher, tiny clips, and overrides that keep everything small."""
 
 from __future__ import annotations
 

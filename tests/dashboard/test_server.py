@@ -45,11 +45,13 @@ def handshake(port: int, origin: str) -> str:
     )
 
 
+@pytest.mark.faults
 def test_a_foreign_page_cannot_open_the_stream(port):
     assert handshake(port, OWN).startswith("HTTP/1.1 101")
     assert handshake(port, FOREIGN).split()[1] == "403"
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("path", ["/", "/_stcore/health", "/_stcore/host-config"])
 def test_a_foreign_page_may_not_read_an_answer(port, path):
     said = answer(port, f"GET {path} HTTP/1.1\nHost: 127.0.0.1:{port}\nOrigin: {FOREIGN}\nConnection: close")
@@ -58,6 +60,7 @@ def test_a_foreign_page_may_not_read_an_answer(port, path):
     assert not any("*" in line or "attacker" in line for line in allowed), allowed
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="listening sockets are read from /proc/net/tcp")
 def test_it_listens_on_this_machine_only(port):
     local = [
@@ -69,6 +72,7 @@ def test_it_listens_on_this_machine_only(port):
     assert [address.split(":")[0] for address in local] == ["0100007F"], "127.0.0.1, and nothing else"
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("path", ["/../pyproject.toml", "/static/../../pyproject.toml", "/app/static/%2e%2e/app.py"])
 def test_no_file_of_the_machine_is_served(port, path):
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:

@@ -1,4 +1,4 @@
-"""A machine without a network, without a home, with a clock that jumps: the work is done, and what is not there is said.
+"""A machine without a network, without a home, with a clock that jumps: the work is done, what is absent is said.
 
 The conditions are put into every process of the run, those it starts included, by a `sitecustomize` module.
 """

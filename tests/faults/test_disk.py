@@ -1,4 +1,4 @@
-"""A disk that is full, and folders that cannot be written: one line that names them, and what was stored stays whole."""
+"""A disk that is full, folders that cannot be written: one line that names them, and what was stored stays whole."""
 
 from __future__ import annotations
 

@@ -85,6 +85,7 @@ def edit_weights(file: Path, change: Any) -> None:
     save_file(weights, file)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", ["decoder", "encoder"])
 def test_missing_left_over_and_misshapen_tensors_are_listed_together(saved, name):
     edit_weights(saved / f"{name}.safetensors", lambda weights: weights.update(extra=torch.zeros(1)))
@@ -105,6 +106,7 @@ def test_a_long_list_of_problems_is_cut_with_its_length(saved):
         load_decoder(saved)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("damage", ["truncated", "empty", "text", "absent"])
 @pytest.mark.parametrize("name", ["decoder", "encoder"])
 def test_a_damaged_weights_file_is_named(saved, name, damage):
@@ -289,6 +291,7 @@ def test_a_diffusers_folder_without_safetensors_is_refused(vae_folder):
         load_decoder(vae_folder)
 
 
+@pytest.mark.faults
 def test_truncated_diffusers_weights_are_refused(vae_folder):
     file = vae_folder / "diffusion_pytorch_model.safetensors"
     file.write_bytes(file.read_bytes()[:-1000])
@@ -317,6 +320,7 @@ class Payload:
         return Path.write_text, (self.canary, "ran")
 
 
+@pytest.mark.faults
 def test_a_pickle_that_runs_code_is_refused(tmp_path):
     torch.save({"weight": Payload(tmp_path / "canary")}, tmp_path / "model.pth")
     with pytest.raises(
@@ -334,6 +338,7 @@ def test_a_file_without_named_tensors_is_refused(tmp_path, content):
         load_decoder(tmp_path / "model.pth")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_a_truncated_archive_is_refused(tmp_path, share):
     torch.save(random_decoder().state_dict(), tmp_path / "model.pth")
@@ -344,6 +349,7 @@ def test_a_truncated_archive_is_refused(tmp_path, share):
     assert is_one_line(error)
 
 
+@pytest.mark.faults
 def test_a_header_of_absurd_length_is_refused(tmp_path):
     (tmp_path / "model.safetensors").write_bytes((2**60).to_bytes(8, "little") + b"{}")
     with pytest.raises(CheckpointError, match=r"cannot read .*model.safetensors"):
@@ -360,6 +366,7 @@ def entry(begin: int, end: int, shape: tuple[int, ...] = (2,), dtype: str = "F32
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "entries",
     [
@@ -381,6 +388,7 @@ def test_a_header_that_lies_is_refused(tmp_path, entries):
     assert is_one_line(error)
 
 
+@pytest.mark.faults
 def test_weights_that_are_no_floating_point_numbers_are_named(saved):
     edit_weights(saved / "decoder.safetensors", lambda weights: weights.update(
         {key: value.long() for key, value in weights.items() if key.startswith("head")}
@@ -389,6 +397,7 @@ def test_weights_that_are_no_floating_point_numbers_are_named(saved):
         load_decoder(saved)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("change", [{"channels": 10**7}, {"num_blocks": 10**9}, {"channels": 2**62}])
 def test_a_spec_that_asks_for_more_memory_than_there_is_is_refused_before_any_is_taken(saved, change):
     document = json.loads((saved / "decoder.json").read_text())
@@ -399,6 +408,7 @@ def test_a_spec_that_asks_for_more_memory_than_there_is_is_refused_before_any_is
     assert is_one_line(error)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"format": 1, "spec": ' + '{"a": ' * 100_000, "9" * 10_000])
 def test_a_document_made_to_exhaust_the_reader_is_refused(saved, text):
     (saved / "decoder.json").write_text(text)
@@ -407,6 +417,7 @@ def test_a_document_made_to_exhaust_the_reader_is_refused(saved, text):
     assert is_one_line(error)
 
 
+@pytest.mark.faults
 def test_a_tensor_larger_than_its_file_is_refused(tmp_path):
     """Strides of zero: a kilobyte that stands for 4 TB as soon as it is computed with."""
     torch.save({"weight": torch.zeros(1).expand(10**12)}, tmp_path / "model.pth")
@@ -414,6 +425,7 @@ def test_a_tensor_larger_than_its_file_is_refused(tmp_path):
         load_decoder(tmp_path / "model.pth")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("content", [torch.eye(3).to_sparse(), torch.zeros(10**6, device="meta")])
 def test_tensors_of_other_kinds_are_refused(tmp_path, content):
     torch.save({"weight": content}, tmp_path / "model.pth")
@@ -421,16 +433,16 @@ def test_tensors_of_other_kinds_are_refused(tmp_path, content):
         load_decoder(tmp_path / "model.pth")
 
 
+@pytest.mark.faults
 def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "model.pth", "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("model/data.pkl", "w", force_zip64=True) as member:
-            for _ in range(300):
-                member.write(bytes(1 << 20))
+        archive.writestr("model/data.pkl", bytes(300 << 20))
     assert (tmp_path / "model.pth").stat().st_size < 1 << 20
     with pytest.raises(CheckpointError, match=r"would unpack to 314572800 bytes"):
         load_decoder(tmp_path / "model.pth")
 
 
+@pytest.mark.faults
 def test_an_exported_program_is_refused(tmp_path):
     torch.export.save(torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),)), tmp_path / "model.pt2")
     with pytest.raises(CheckpointError, match=r"model.pt2") as error:
@@ -450,6 +462,7 @@ while True:
 """
 
 
+@pytest.mark.faults
 def test_killed_while_saving_the_folder_holds_one_save_or_the_other(tmp_path):
     known = [random_decoder(seed=seed).state_dict() for seed in (1, 2)]
     generator = random.Random(0)

@@ -62,6 +62,7 @@ BAD_RUNS = {
 }
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", BAD_RUNS)
 def test_a_bad_runs_file_is_named_and_the_good_run_read(folder, name):
     spoil, reason = BAD_RUNS[name]
@@ -78,6 +79,7 @@ BAD_MEASUREMENTS = {
 }
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", BAD_MEASUREMENTS)
 def test_a_bad_measurements_file_takes_its_run_out(folder, name):
     spoil, reason = BAD_MEASUREMENTS[name]
@@ -95,6 +97,7 @@ def assert_only_good_is_read(folder, bad, reason):
     assert records.stored_runs(folder) == {"good"}
 
 
+@pytest.mark.faults
 def test_a_flipped_byte_is_noticed_or_harmless(folder):
     """Wherever it falls: what is read is what was written, or the file is named."""
     path = folder / "measurements" / "bad.parquet"
@@ -110,6 +113,7 @@ def test_a_flipped_byte_is_noticed_or_harmless(folder):
     assert noticed > 50
 
 
+@pytest.mark.faults
 def test_an_extra_column_is_ignored(folder):
     rewrite(folder / "runs" / "bad.parquet", lambda t: t.append_column("mood", pa.array(["fine"])))
     runs, _, problems = records.read(folder)
@@ -149,6 +153,7 @@ def test_a_run_in_two_folders_counts_once_and_the_ok_one_wins(tmp_path):
         assert len(measurements) == len(make_run("r")[1])
 
 
+@pytest.mark.faults
 def test_a_gap_and_a_measured_nan_stay_apart(tmp_path):
     row, rows = make_run("r")
     rows[0]["value"] = float("nan")
