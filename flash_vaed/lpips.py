@@ -123,7 +123,10 @@ def _cached_backbone() -> Path:
 
 def _shown(path: Path) -> str:
     """For people and for stored rows, which say nothing of whose machine it was."""
-    home = os.path.expanduser("~")  # stays "~" where nobody has a home
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user without one
+        return str(path)
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench import isolate, records
+from bench import isolate, records, sweep
 from bench.__main__ import main
 from bench.device import git_state, usable_cores
 from bench.paths import ROOT
@@ -35,7 +35,14 @@ def trained(place: Path, name: str, *overrides: str) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def first(place) -> pd.DataFrame:
+def code() -> tuple[str, bool | None]:
+    """Commit and whether files are changed, when `first` is made."""
+    sweep._git.cache_clear()
+    return git_state(ROOT)
+
+
+@pytest.fixture(scope="module")
+def first(place, code) -> pd.DataFrame:
     return trained(place, "first")
 
 
@@ -66,9 +73,8 @@ def test_threads_change_no_more_than_rounding(place, first):
     assert psnr(two) == pytest.approx(psnr(first), abs=0.05)  # dB, after training that rounds differently
 
 
-def test_every_row_says_by_which_code_where_and_how_it_came_about(place, first):
-    runs = records.read(place / "first")[0]
-    sha, dirty = git_state(ROOT)
+def test_every_row_says_by_which_code_where_and_how_it_came_about(place, code, first):
+    runs, (sha, dirty) = records.read(place / "first")[0], code
     assert set(runs["git_sha"]) == {sha}
     assert set(runs["git_dirty"].astype(object)) == {pd.NA if dirty is None else dirty}
     for _, run in runs.iterrows():
