@@ -1,6 +1,7 @@
 """One owner for a run: of two sweeps on one folder the second waits, and then finds the run stored.
 
-The lock is the kernel's own and ends with its owner, however that dies, so nothing stale is ever left to remove.
+The lock is the file system's and ends with its owner, however that dies, so nothing stale is ever left to remove. Where
+the file system has none, two sweeps may do a run twice, and store it once.
 """
 
 from __future__ import annotations
@@ -9,10 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # a system without file locks: two sweeps there may do a run twice, and store it once
-    fcntl = None  # type: ignore[assignment]
+from filelock import FileLock, Timeout
 
 
 @contextlib.contextmanager
@@ -23,22 +21,18 @@ def alone(lock_path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """
     try:
         lock_path.parent.mkdir(parents=True, exist_ok=True)
-        handle = lock_path.open("ab")
+        lock_path.touch()
     except OSError as error:
-        raise ValueError(
-            f"cannot write logs into {lock_path.parent}: {error.strerror}; set paths.logs=FOLDER"
-        ) from error
-    with handle:
-        if fcntl is not None:
-            _lock(handle.fileno(), waiting)
-        yield
-
-
-def _lock(descriptor: int, waiting: Callable[[], None]) -> None:
+        reason = f"cannot write logs into {lock_path.parent}: {error.strerror}; set paths.logs=FOLDER"
+        raise ValueError(reason) from error
+    lock = FileLock(lock_path)
+    with contextlib.suppress(OSError, NotImplementedError):  # no locks there
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            waiting()
+            lock.acquire()
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        waiting()
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError:
-        return  # a file system without locks
+        yield
+    finally:
+        lock.release()

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.records.read import is_finished
+from bench.records.remote import is_address
 from bench.records.schema import (
     JSON_COLUMNS,
     MEASUREMENTS,
@@ -60,7 +61,12 @@ def write_run(results_dir: str | os.PathLike, run_row: Row, measurement_rows: It
 
 
 def check_folder(results_dir: str | os.PathLike) -> None:
-    """`ValueError` for a folder that runs cannot be stored in: to be known before hours of work, not after."""
+    """`ValueError` for a folder that runs cannot be stored in: to be known before hours of work, not after.
+
+    An address is taken as it is.
+    """
+    if is_address(results_dir):
+        return
     folder = Path(results_dir) / "runs"
     probe = folder / f".{uuid.uuid4().hex[:12]}.partial"
     try:
