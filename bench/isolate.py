@@ -34,7 +34,10 @@ Message = Mapping[str, Any]
 Emit = Callable[[Message], None]
 Target = Callable[[Any, Emit], Any]
 
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "failed to allocate")
+_OUT_OF_MEMORY = (
+    "out of memory", "can't allocate memory", "cannot allocate memory", "failed to allocate", "unable to allocate",
+    "status_alloc_failed",
+)  # fmt: skip
 _CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 
 

@@ -23,6 +23,8 @@ def fail(job: str, emit: Any) -> None:
         "type": lambda: len(5),  # type: ignore[arg-type]
         "memory": _memory_error,
         "cuda": _cuda_out_of_memory,
+        "cublas": _cublas_out_of_memory,
+        "numpy": _numpy_out_of_memory,
         "exit": lambda: os._exit(139),
         "system_exit": lambda: sys.exit(0),
         "segfault": lambda: ctypes.string_at(0),
@@ -80,3 +82,13 @@ def _memory_error() -> None:
 
 def _cuda_out_of_memory() -> None:
     raise RuntimeError("CUDA out of memory. Tried to allocate 7.70 GiB")
+
+
+def _cublas_out_of_memory() -> None:
+    raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+
+def _numpy_out_of_memory() -> None:
+    import numpy
+
+    numpy.ones((2**24, 2**24))

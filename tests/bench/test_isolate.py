@@ -47,6 +47,8 @@ def test_value_messages_and_log_come_back_from_another_process(call):
         ("type", "error", "TypeError: object of type 'int' has no len()"),
         ("memory", "oom", "MemoryError"),
         ("cuda", "oom", "CUDA out of memory"),
+        ("cublas", "oom", "CUBLAS_STATUS_ALLOC_FAILED"),
+        ("numpy", "oom", "Unable to allocate"),
         ("exit", "crashed", "exit code 139"),
         ("system_exit", "error", "SystemExit"),
         ("segfault", "crashed", "SIGSEGV"),
