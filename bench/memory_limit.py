@@ -7,9 +7,11 @@ no use: torch and CUDA reserve far more than they touch. Linux only; elsewhere n
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 LOOK_EVERY_S = 0.25  # four looks of some file reads each second leave timings alone
@@ -45,8 +47,11 @@ class MemoryWatch:
 def allowed_bytes(memory_gb: float | None) -> int | None:
     """The limit in bytes: what was asked for (1 GB is 1e9 bytes), else `SHARE` of the machine's or container's memory.
 
-    None where the memory is not known; `ValueError` for a limit that is not positive.
+    None, for no limit, where infinity was asked for or the memory is not known; `ValueError` for a limit that is not
+    positive.
     """
+    if memory_gb == math.inf:
+        return None
     if memory_gb is not None:
         if not memory_gb > 0:
             raise ValueError(f"limits.memory_gb is a positive number of gigabytes or null, not {memory_gb:g}")
@@ -71,13 +76,10 @@ def held_bytes(pid: int) -> int:
 def _family(pid: int) -> Iterator[int]:
     """`pid` and every process that descends from it."""
     yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found = [int(child) for child in children.read_text().split()]
-        except OSError:  # a thread that has ended
-            continue
-        for child in found:
-            yield from _family(child)
+    with suppress(OSError):  # a process or a thread that ends while it is looked at
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in children.read_text().split():
+                yield from _family(int(child))
 
 
 def _written_bytes(pid: int) -> int:
