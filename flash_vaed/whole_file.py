@@ -35,7 +35,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
@@ -44,6 +44,6 @@ def _to_disk(path: Path) -> None:
 
 def _sweep(file: Path) -> None:
     for partial in file.parent.glob(f".{escape(file.stem)}.*.partial{escape(file.suffix)}"):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # gone already, or somebody else's
             if time.time() - partial.stat().st_mtime > STALE_S:
                 partial.unlink()

@@ -168,5 +168,5 @@ def sweep_partials(*folders: Path) -> None:
             try:
                 if time.time() - partial.stat().st_mtime > STALE_PARTIAL_S:
                     partial.unlink()
-            except FileNotFoundError:
-                continue  # another writer swept it, or its owner has just renamed it
+            except OSError:
+                continue  # another writer swept it, its owner has just renamed it, or it is somebody else's
