@@ -316,7 +316,16 @@ def test_weights_that_are_no_floating_point_numbers_are_named(saved):
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("change", [{"channels": 10**7}, {"num_blocks": 10**9}, {"channels": 2**62}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"channels": 10**7, "out_channels": 10**7},
+        {"num_blocks": 10**9},
+        {"channels": 2**62, "out_channels": 2**62},
+        {"channels": 10**400, "out_channels": 10**400},
+    ],
+    ids=["terabytes", "blocks", "overflow", "beyond"],
+)
 def test_a_spec_that_asks_for_more_memory_than_there_is_is_refused_before_any_is_taken(saved, change):
     document = json.loads((saved / "decoder.json").read_text())
     document["spec"]["stages"]["mid"].update(change)
