@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -24,6 +25,7 @@ WORDS = (
     b"I64",
     b"[" * 2000,
 )
+SHAPE = re.compile(rb'(?:"shape":\[|\'shape\': \()((?:\d+,? ?)+)[\])]')  # of safetensors and NumPy
 TOKEN = re.compile(rb'-?\d+(?:\.\d+)?|"[^"]*"|true|false|null')
 
 
@@ -93,4 +95,18 @@ def retell(draw: st.DrawFn, content: bytes, _sound: Sequence[bytes]) -> bytes:
     return content[: token.start()] + told + content[token.end() :]
 
 
-EDITS = (flip, overwrite, truncate, remove, insert, splice, retell, retell)
+def reshape(draw: st.DrawFn, content: bytes, _sound: Sequence[bytes]) -> bytes:
+    """The same numbers in another shape, of other order or fewer axes: a sound file that is not what is wanted."""
+    shapes = list(SHAPE.finditer(content, 0, 20_000))
+    if not shapes:
+        return content
+    shape = draw(st.sampled_from(shapes))
+    sizes = draw(st.permutations([int(size) for size in shape[1].replace(b" ", b"").strip(b",").split(b",")]))
+    joined = draw(st.integers(1, len(sizes)))
+    told = ",".join(map(str, [math.prod(sizes[:joined]), *sizes[joined:]])).encode()
+    if len(told) > len(shape[1]):
+        return content
+    return content[: shape.start(1)] + told.ljust(len(shape[1])) + content[shape.end(1) :]
+
+
+EDITS = (flip, overwrite, truncate, remove, insert, splice, retell, retell, reshape)

@@ -88,10 +88,10 @@ def clip(folder: Path) -> list[Sound]:
 
 def results(folder: Path) -> list[Sound]:
     """A run beside a sound one, and packed runs."""
-    store(folder, make_run("good"), make_run("other", samples=2))
+    store(folder, make_run("good"), make_run("bad", samples=2))
     store(folder / "more", make_run("p1", samples=2), make_run("p2", samples=2))
     assert records.pack([folder / "more"], folder)[0] == 2
-    return _files(folder, *(folder / table / name for table in ("runs", "measurements") for name in ("other.parquet",)),
+    return _files(folder, *(folder / table / name for table in ("runs", "measurements") for name in ("bad.parquet",)),
                   folder / "packed" / "runs.parquet", folder / "packed" / "measurements.parquet")  # fmt: skip
 
 
