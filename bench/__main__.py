@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 something failed on the way (recorded), 2 nothing was star
 from __future__ import annotations
 
 import ast
+import errno
 import importlib
 import os
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from bench.words import did_you_mean
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)  # said in a line, with no traceback
 VERBS = {path.stem: path for path in sorted((Path(__file__).parent / "verbs").glob("[!_]*.py"))}
 
 
@@ -39,6 +41,12 @@ def main(argv: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left: nothing more to say
         return 1
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        what = error.filename or "a file"
+        print(f"error: cannot write {what}: {error.strerror}; finished runs are stored", file=sys.stderr)
+        return 2
 
 
 def overview() -> str:

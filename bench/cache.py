@@ -24,7 +24,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from bench.paths import ROOT
-from bench.records.write import write_atomically
+from bench.records.write import sweep_partials, write_atomically
 
 SOURCES = (  # the code whose results are kept; a change in it, comments aside, makes every artefact anew
     "bench/data", "bench/evaluation.py", "bench/lessons.py", "bench/prepare.py", "bench/training.py",
@@ -123,6 +123,7 @@ def _write(path: Path, artefact: Artefact, key: Mapping[str, Any]) -> None:
     }
     try:
         write_atomically(path, lambda stream: stream.write(save(tensors, metadata)))
+        sweep_partials(path.parent)
     except OSError as error:
         raise ValueError(
             f"cannot write to the cache {path.parent}: {error.strerror}; set paths.cache=FOLDER"

@@ -148,7 +148,8 @@ def _arms(arms: Mapping[str, schema.ArmConf], baseline: str) -> tuple[Arm, ...]:
     """The arms, the baseline in front."""
     if baseline:
         _known(baseline, list(arms), "baseline")
-    for arm in arms.values():
+    for label, arm in arms.items():
+        _names_a_folder(label, "arm")
         PROGRAMS.get(arm.program)
     found = [Arm(label, arm.decoder, arm.program, _runtime(arm.runtime)) for label, arm in arms.items()]
     return tuple(sorted(found, key=lambda arm: bool(baseline) and arm.label != baseline))
@@ -240,6 +241,7 @@ def _check(spec: RunSpec) -> None:
     if spec.task not in ARM_TASKS:
         TASKS.get(spec.task)
     SOURCES.get(spec.data.source)
+    _names_a_folder(spec.plan_name, "plan.name")
     for change in spec.plan:
         if change.operator is not None:
             OPERATORS.get(change.operator)
@@ -258,6 +260,12 @@ def _check(spec: RunSpec) -> None:
         raise ValueError("task=generate puts decoders into a host; its arms have no program of their own")
     if not spec.metrics and (spec.task == "generate" or spec.task not in ("profile", *ARM_TASKS)):
         raise ValueError("metrics.names is empty; name at least one metric or use task=profile")
+
+
+def _names_a_folder(name: str, what: str) -> None:
+    """Decoders and videos are kept under this name; it must not lead elsewhere."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,99}", name):
+        raise ValueError(f"{what} {name[:40]!r} names a folder: 1 to 100 letters, digits and . _ + - with no slash")
 
 
 def _known(value: str, known: Sequence[str], what: str) -> str:
@@ -283,7 +291,7 @@ def one_line(error: Exception) -> str:
         key = re.search(r"full_key: (\S+)", whole)
         nearest = _nearest_key(unknown[1], unknown[2])
         return f"{place[1] + '.yaml: ' if place else ''}unknown key {key[1] if key else unknown[1]!r}; {nearest}"
-    first = str(error).strip().splitlines()[0]
+    first = next(iter(whole.strip().splitlines()), type(error).__name__)
     detail = cause.strip().splitlines()[0] if cause else ""
     return f"{first}: {detail}" if detail and detail not in first else first
 

@@ -28,7 +28,9 @@ PACKAGES = (
 )  # fmt: skip
 GPU_STATE = (
     "driver_version", "power.limit", "clocks.sm", "clocks.mem", "clocks_throttle_reasons.active", "temperature.gpu",
+    "utilization.gpu",
 )  # fmt: skip
+BUSY_GPU_PERCENT = 10
 
 SLOWED = 0x4 | 0x8 | 0x20 | 0x40 | 0x80  # NVML's reasons: power cap, hardware, heat (software, hardware), power brake
 
@@ -98,6 +100,9 @@ def warnings_for(device: Device) -> list[str]:
         found.append(f"the machine was busy before the run: load {load:.1f} on {cores} cores")
     if device.facts["governor"] not in (None, "performance"):
         found.append(f"CPU frequency governor is {device.facts['governor']!r}, not 'performance'")
+    busy = (device.facts.get("gpu") or {}).get("utilization.gpu", "").removesuffix("%").strip()
+    if busy.isdecimal() and int(busy) > BUSY_GPU_PERCENT:
+        found.append(f"the GPU was busy before the run, {busy} % of the time: another process uses it")
     return found
 
 

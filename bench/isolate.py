@@ -17,11 +17,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+
+from bench.memory_limit import LOOK_EVERY_S, MemoryWatch, OverLimit
 
 PRELOAD = ("torch", "flash_vaed", "bench.run")
 LOG_TAIL_LINES = 20
@@ -31,7 +34,10 @@ Message = Mapping[str, Any]
 Emit = Callable[[Message], None]
 Target = Callable[[Any, Emit], Any]
 
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "failed to allocate")
+_OUT_OF_MEMORY = (
+    "out of memory", "can't allocate memory", "cannot allocate memory", "failed to allocate", "unable to allocate",
+    "status_alloc_failed",
+)  # fmt: skip
 _CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 
 
@@ -50,11 +56,18 @@ class Outcome:
 
 
 def call(
-    target: Target, job: Any, *, log_path: Path, timeout_s: float, on_message: Callable[[Message], None]
+    target: Target,
+    job: Any,
+    *,
+    log_path: Path,
+    timeout_s: float,
+    on_message: Callable[[Message], None],
+    memory_bytes: int | None = None,
 ) -> Outcome:
     """Run `target(job, emit)` in a fresh process and wait for it; `emit(message)` reaches `on_message` here.
 
-    `target` is a module-level function; `job` and the value it returns must be picklable.
+    `target` is a module-level function; `job` and the value it returns must be picklable. memory_bytes: host memory
+    that the process and all it starts may hold.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
     log_path.write_bytes(b"")
@@ -62,7 +75,10 @@ def call(
     status, value, error = "crashed", None, ""
     with _Child(target, job, log_path) as child:
         try:
-            status, value, error = child.listen(start_s + timeout_s, on_message)
+            status, value, error = child.listen(start_s + timeout_s, on_message, memory_bytes)
+        except OverLimit as over:
+            status, error = "oom", str(over)
+            child.kill()
         except TimeoutError:
             status, error = "timeout", f"stopped after limits.timeout_s={timeout_s:g} s"
             child.kill()
@@ -90,12 +106,20 @@ class _Child:
     def __enter__(self) -> _Child:
         return self
 
-    def listen(self, deadline_s: float, on_message: Callable[[Message], None]) -> tuple[str, Any, str]:
+    def listen(
+        self, deadline_s: float, on_message: Callable[[Message], None], memory_bytes: int | None
+    ) -> tuple[str, Any, str]:
         """Pass messages on until the child reports its end: (status, value, error). Raises `TimeoutError` at the
-        deadline.
+        deadline and `OverLimit` above the memory limit.
         """
+        assert self.process.pid is not None
+        memory = MemoryWatch(self.process.pid, memory_bytes)
         while True:
-            ready = wait([self.receiver, self.process.sentinel], max(0.0, deadline_s - time.monotonic()))
+            left_s = max(0.0, deadline_s - time.monotonic())
+            ready = wait([self.receiver, self.process.sentinel], min(left_s, LOOK_EVERY_S))
+            memory.look()
+            if not ready and time.monotonic() < deadline_s:
+                continue
             if not ready:
                 raise TimeoutError
             if self.receiver not in ready and not self.receiver.poll():
@@ -132,6 +156,7 @@ class _Child:
 def _child_main(target: Target, job: Any, sender: Connection, lifeline: Connection, log_path: str) -> None:
     """Body of the child: own process group, output to the log, then the target; the end is always reported."""
     os.setpgid(0, 0)
+    _die_first()
     _print_to(log_path)
     faulthandler.enable()
     threading.Thread(target=_follow_parent, args=(lifeline,), daemon=True).start()
@@ -142,6 +167,12 @@ def _child_main(target: Target, job: Any, sender: Connection, lifeline: Connecti
         traceback.print_exc()
         sys.stderr.flush()
         sender.send(("end", (_status_of(error), None, one_line(error))))
+
+
+def _die_first() -> None:
+    """Where memory runs out, let the kernel end this process and not the sweep that is to record it."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _print_to(log_path: str) -> None:

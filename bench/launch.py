@@ -83,6 +83,7 @@ def _request(verb: str, point: Point, config: schema.Config, spec: RunSpec, argv
         places=_places(config),
         logs=str(Path(paths.logs).expanduser()),
         timeout_s=config.limits.timeout_s,
+        memory_gb=config.limits.memory_gb,
         device=config.device.kind,
         threads=config.device.threads,
         again=config.again,

@@ -128,8 +128,11 @@ def _settle(threads: int, seed: int) -> None:
 def _kept(job: Job, student: Decoder) -> Path:
     """Write the student where it is to stay, beside what it came from; the folder."""
     folder = Path(job.places.decoders) / f"{job.spec.plan_name}-{job.run_id}"
-    save_decoder(student, folder)
-    (folder / "run.json").write_text(json.dumps(job.spec.to_json(), indent=1) + "\n")
+    try:
+        save_decoder(student, folder)
+        (folder / "run.json").write_text(json.dumps(job.spec.to_json(), indent=1) + "\n")
+    except OSError as error:
+        raise ValueError(f"cannot keep the decoder in {folder}: {error.strerror}; set paths.decoders=FOLDER") from error
     return folder
 
 

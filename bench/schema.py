@@ -206,6 +206,7 @@ class PathsConf:
 @dataclass
 class LimitsConf:
     timeout_s: float = 3600.0  # a run that takes longer is stopped and recorded as "timeout"
+    memory_gb: float | None = None  # host memory of a run, else stopped as "oom"; null allows 9/10 of what is there
     snapshot_minutes: float = 5.0  # how much training a kill may cost
 
 

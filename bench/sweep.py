@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import isolate, records
+from bench.alone import alone
 from bench.device import Device, detect, git_state, package_versions, warnings_for
 from bench.isolate import Message, Outcome
 from bench.job import Job, Places
+from bench.memory_limit import allowed_bytes
 from bench.paths import ROOT
 from bench.records.read import is_finished
 from bench.spec import RunSpec
@@ -42,6 +44,7 @@ class RunRequest:
     again: bool
     processes: int = 1
     snapshot_s: float = 300.0
+    memory_gb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,20 @@ def sequential(requests: Iterable[RunRequest], watch: Watch, target: Target = ex
 def perform(request: RunRequest, watch: Watch, target: Target = execute) -> Done:
     """Do one run in a process of its own and store its rows, whatever happened; a run stored as ok is left alone.
 
-    target: what the process does (the run itself). `ValueError` for an absent device or a folder that cannot be
-    written.
+    target: what the process does (the run itself). Another sweep that does the same run is waited for. `ValueError` for
+    an absent device or a folder that cannot be written.
     """
     device = detect(request.device, request.threads)
     run_id = request.spec.run_id(device.device_id)
     log_path = Path(request.logs) / f"{run_id}.log"
+    with alone(log_path.with_suffix(".lock"), lambda: watch(request, {"step": "waits: another sweep does this run"})):
+        return _perform(request, watch, target, device, run_id, log_path)
+
+
+def _perform(request: RunRequest, watch: Watch, target: Target, device: Device, run_id: str, log_path: Path) -> Done:
     if not request.again and is_finished(Path(request.results) / "runs" / f"{run_id}.parquet"):
         return Done(request, run_id, STORED, None, 0.0, str(log_path))
+    records.check_folder(request.results)
     started = datetime.now(timezone.utc)
     job = Job(
         run_id,
@@ -99,8 +108,9 @@ def perform(request: RunRequest, watch: Watch, target: Target = execute) -> Done
         request.snapshot_s,
     )
     outcome = isolate.call(
-        target, job, log_path=log_path, timeout_s=request.timeout_s, on_message=functools.partial(watch, request)
-    )
+        target, job, log_path=log_path, timeout_s=request.timeout_s, on_message=functools.partial(watch, request),
+        memory_bytes=allowed_bytes(request.memory_gb),
+    )  # fmt: skip
     found = outcome.value or {"rows": [], "warnings": []}
     row = _run_row(request, run_id, device, outcome, started, found["warnings"])
     records.write_run(request.results, row, found["rows"])

@@ -7,11 +7,11 @@ is an error that lists it; no weight is ever left random in silence.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import save_file
@@ -24,8 +24,11 @@ from flash_vaed.patch_encoder import PatchEncoder
 from flash_vaed.spec import DecoderSpec
 from flash_vaed.teacher import BUNDLED, Teacher
 from flash_vaed.tensors import CheckpointError, read_tensors
+from flash_vaed.whole_file import whole_file
 
 FORMAT = 1
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def save_decoder(decoder: Decoder, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
@@ -54,8 +57,8 @@ def identify(path: str | Path) -> tuple[str, Decoder]:
         return LAYOUTS.get(found.layout).title, _decoder_of(found)
     document, weights = _read(place, "decoder")
     with _naming(place / "decoder.json"):
-        decoder = Decoder(DecoderSpec.from_json(document["spec"]))
-    return "flash_vaed folder", _fill(decoder, weights, place)
+        spec = DecoderSpec.from_json(document["spec"])
+    return "flash_vaed folder", _built(lambda: Decoder(spec), weights, place, "decoder.json")
 
 
 def decoder_from(weights: dict[str, Tensor], name: str, config: Mapping[str, Any] | None = None) -> Decoder:
@@ -108,8 +111,9 @@ def _load_own_teacher(folder: Path, name: str) -> Teacher:
             f"{folder / 'encoder.json'} describes a {document.get('kind')!r} encoder; only 'patch' is known"
         )
     with _naming(folder / "encoder.json"):
-        encoder = PatchEncoder(document["channels"], document["overlap"])
-    return Teacher(name, load_decoder(folder), _fill(encoder, weights, folder))
+        channels, overlap = document["channels"], document["overlap"]
+    encoder = _built(lambda: PatchEncoder(channels, overlap), weights, folder, "encoder.json")
+    return Teacher(name, load_decoder(folder), encoder)
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,7 @@ def _read_foreign(place: Path) -> _Foreign:
 def _decoder_of(found: _Foreign) -> Decoder:
     with _naming(found.origin):
         spec, weights = LAYOUTS.get(found.layout).read(found.weights, found.config)
-        decoder = Decoder(spec)
-    return _fill(decoder, weights, found.origin)
+    return _built(lambda: Decoder(spec), weights, found.origin)
 
 
 def _place(path: str | Path) -> Path:
@@ -189,10 +192,10 @@ def _diffusers_folder(folder: Path) -> Path:
 def _save(folder: Path, name: str, module: nn.Module, document: dict[str, Any], dtype: torch.dtype) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     weights = {key: value.detach().to("cpu", dtype).contiguous() for key, value in module.state_dict().items()}
-    partial = folder / f"{name}.safetensors.partial"
-    save_file(weights, partial)
-    partial.replace(folder / f"{name}.safetensors")
-    (folder / f"{name}.json").write_text(json.dumps({"format": FORMAT, **document}, indent=2) + "\n")
+    with whole_file(folder / f"{name}.json") as described:  # both are whole before either takes its place
+        described.write_text(json.dumps({"format": FORMAT, **document}, indent=2) + "\n")
+        with whole_file(folder / f"{name}.safetensors") as partial:
+            save_file(weights, partial)
 
 
 def _read(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -207,7 +210,7 @@ def _read(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         document = json.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise CheckpointError(f"cannot read {file}: {error}") from error
     if not isinstance(document, dict):
         raise CheckpointError(f"{file} is not a JSON object")
@@ -219,23 +222,34 @@ def _naming(file: Path) -> Iterator[None]:
     """Say which file an entry is missing from, or wrong in."""
     try:
         yield
+    except CheckpointError:
+        raise
     except KeyError as error:
         raise CheckpointError(f"{file} has no {error}") from error
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{file}: {error}") from error
+    except (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{file}: {' '.join(str(error).split())[:300]}") from error
 
 
-def _fill(module: nn.Module, weights: dict[str, Tensor], origin: Path) -> Any:
+def _built(build: Callable[[], M], weights: dict[str, Tensor], origin: Path, spec_file: str = "") -> M:
+    """The module with these weights, frozen. It is tried without memory first: what a damaged spec asks for could be
+    more than there is.
+    """
+    with _naming(origin / spec_file), torch.device("meta"):
+        _check_fit(build(), weights, origin)
+    module = build()
+    module.load_state_dict({key: value.float() for key, value in weights.items()}, strict=True)
+    return module.eval().requires_grad_(False)
+
+
+def _check_fit(module: nn.Module, weights: dict[str, Tensor], origin: Path) -> None:
     expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     problems = [f"missing {key}" for key in expected if key not in weights]
     problems += [f"left over {key}" for key in weights if key not in expected]
-    problems += [
-        f"{key} has shape {tuple(value.shape)}, expected {expected[key]}"
-        for key, value in weights.items()
-        if key in expected and tuple(value.shape) != expected[key]
-    ]
+    for key, value in weights.items():
+        if key in expected and tuple(value.shape) != expected[key]:
+            problems.append(f"{key} has shape {tuple(value.shape)}, expected {expected[key]}")
+        elif not value.is_floating_point():
+            problems.append(f"{key} holds {value.dtype}, no floating-point numbers")
     if problems:
         more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise CheckpointError(f"{origin} does not fit its spec: {'; '.join(problems[:8])}{more}")
-    module.load_state_dict({key: value.float() for key, value in weights.items()}, strict=True)
-    return module.eval().requires_grad_(False)

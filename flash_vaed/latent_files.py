@@ -6,7 +6,6 @@ latents is refused in one line, whatever the file is called.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,12 +14,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from flash_vaed.tensors import CheckpointError, first_bytes, read_archive, read_safetensors
+from flash_vaed.tensors import ZIP, CheckpointError, check_plain, first_bytes, members, read_archive, read_safetensors
 from flash_vaed.whole_file import whole_file
 
 KEYS = ("latents", "latent", "z", "samples")  # under which tools store them, next to other tensors
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
+_NPY = b"\x93NUMPY"
 
 
 def read_latents(path: str | Path) -> Tensor:
@@ -34,6 +33,7 @@ def read_latents(path: str | Path) -> Tensor:
     if not file.is_file():
         raise CheckpointError(f"no file {file}")
     z = _only_tensor(_content(file), file)
+    check_plain({"the tensor of latents": z}, file)
     if z.ndim not in (4, 5) or 0 in z.shape:
         raise ValueError(
             f"{file} holds a tensor of shape {tuple(z.shape)}; latents are (N, C, t, h, w) or (C, t, h, w)"
@@ -73,7 +73,7 @@ def _content(file: Path) -> object:
     start = first_bytes(file)
     if start.startswith(_NPY):
         return _arrays(file)
-    if start.startswith(_ZIP):
+    if start.startswith(ZIP):
         return _arrays(file) if _is_npz(file) else read_archive(file)
     if start[8:9] == b"{":
         return read_safetensors(file)
@@ -83,11 +83,7 @@ def _content(file: Path) -> object:
 
 
 def _is_npz(file: Path) -> bool:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise CheckpointError(f"cannot read {file}: a damaged or truncated archive") from error
+    names = members(file)
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 

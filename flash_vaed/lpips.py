@@ -123,7 +123,11 @@ def _cached_backbone() -> Path:
 
 def _shown(path: Path) -> str:
     """For people and for stored rows, which say nothing of whose machine it was."""
-    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user without one
+        return str(path)
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 def _heads_file() -> Path | None:

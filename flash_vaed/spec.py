@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 UPSAMPLES = ("none", "spatial", "spatiotemporal")
 SHORTCUTS = ("auto", "always")
 TIMES = ("causal_zero", "causal_replicate", "centred_replicate")
+MOST_BLOCKS = 1000  # of one stage: far beyond any decoder, and built in seconds
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -73,6 +74,8 @@ class StagePlan:
             object.__setattr__(self, "out_channels", self.channels)
         if min(self.channels, self.num_blocks, self.width_out) < 1:
             raise ValueError(f"a stage needs at least one channel and one block, not {self}")
+        if self.num_blocks > MOST_BLOCKS:
+            raise ValueError(f"a stage has at most {MOST_BLOCKS} blocks, not {self.num_blocks}")
         if self.upsample not in UPSAMPLES:
             raise ValueError(f"upsample is one of {', '.join(UPSAMPLES)}, not {self.upsample!r}")
         if self.shortcut not in SHORTCUTS:

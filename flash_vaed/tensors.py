@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,6 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+UNPACKED_FREE = 256 << 20  # bytes that any archive may unpack to ...
+UNPACKED_TIMES = 20  # ... and how often its own size beyond that: tensors hardly shrink
+ZIP = b"PK\x03\x04"
 CONTAINERS = ("state_dict", "model", "model_state_dict", "ema", "generator_ema")
 
 
@@ -28,12 +33,41 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         inner = [content[name] for name in CONTAINERS if isinstance(content.get(name), dict)]
         tensors = inner[0] if len(inner) == 1 else content
         if tensors and all(isinstance(value, Tensor) for value in tensors.values()):
-            return {str(key): value for key, value in tensors.items()}
+            named = {str(key): value for key, value in tensors.items()}
+            check_plain(named, file)
+            return named
     raise CheckpointError(f"{file} holds no dictionary of tensors but a {type(content).__name__}")
+
+
+def check_plain(tensors: Mapping[str, Tensor], file: Path) -> None:
+    """`CheckpointError` for a tensor that is not dense, or whose numbers are not all in the file: a few bytes with
+    strides of 0 stand for terabytes as soon as anything is computed.
+    """
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+            raise CheckpointError(f"{file}: {name} is no dense tensor of plain numbers")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise CheckpointError(f"{file}: {name} of shape {tuple(tensor.shape)} is larger than what is stored of it")
+
+
+def members(file: Path) -> list[str]:
+    """Names in a zip archive; a `CheckpointError` for a damaged one, and for one that unpacks to absurdly much."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = archive.infolist()
+            packed = file.stat().st_size
+    except Exception as error:  # on a damaged archive the reader raises whatever it trips over
+        raise CheckpointError(f"cannot read {file}: a damaged or truncated archive") from error
+    unpacked = sum(member.file_size for member in found)
+    if unpacked > max(UNPACKED_FREE, UNPACKED_TIMES * packed):
+        raise CheckpointError(f"{file} would unpack to {unpacked} bytes, far more than its {packed}; it is not read")
+    return [member.filename for member in found]
 
 
 def read_archive(file: Path) -> object:
     """What a PyTorch archive holds, restricted to tensors and plain containers."""
+    if first_bytes(file).startswith(ZIP):
+        members(file)
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -48,7 +82,7 @@ def read_archive(file: Path) -> object:
 def _is_torch_archive(file: Path) -> bool:
     """A zip archive or a bare pickle; safetensors begin with a length and a brace."""
     start = first_bytes(file)
-    return start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[8:] != b"{")
+    return start.startswith(ZIP) or (start[:1] == b"\x80" and start[8:] != b"{")
 
 
 def first_bytes(file: Path) -> bytes:

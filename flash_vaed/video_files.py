@@ -23,6 +23,8 @@ SUFFIXES = (".mp4", ".mkv", ".mov")
 # libswscale: bilinear for chroma planes, exact rounding, bit-exact. Its fast path is 1 to 3 grey levels too dark.
 _EXACT = 0x2 | 0x2000 | 0x40000 | 0x80000
 _BT709 = (1, 1, 1, 1)  # matrix, primaries, transfer; 16 to 235
+MAX_PIXELS = 36_000_000  # of one frame: 8K is 33 million; a header may claim anything, and memory is taken for it
+MAX_BYTES = 16_000_000_000  # of all frames: a small file can hold any number
 _LOCAL_FILES_ONLY = {"protocol_whitelist": "file"}  # a playlist renamed to .mp4 must not open the network
 
 
@@ -49,6 +51,8 @@ def read_video(path: str | Path, frames: int | None = None) -> Video:
             if kept and pixels_HWC.shape != kept[0].shape:
                 raise ValueError(f"{path} changes its frame size at frame {len(kept)}")
             kept.append(pixels_HWC)
+            if len(kept) * pixels_HWC.nbytes > MAX_BYTES:
+                raise ValueError(f"{path} has more than {MAX_BYTES} bytes of frames; read its first ones only")
             if len(kept) == frames:
                 break
     if not kept:
@@ -72,6 +76,13 @@ def _opened(path: Path) -> Iterator[Any]:
     with container:
         if not container.streams.video:
             raise ValueError(f"{path} has no video stream")
+        context = container.streams.video[0].codec_context
+        if context is None:
+            raise ValueError(f"{path} is encoded in a way that nothing here decodes")
+        if context.width * context.height > MAX_PIXELS:
+            size = f"{context.width}x{context.height}"
+            raise ValueError(f"{path} has frames of {size}, more than the {MAX_PIXELS} pixels that are read")
+        context.options = {"max_pixels": str(MAX_PIXELS)}  # the size can change later
         yield container
 
 

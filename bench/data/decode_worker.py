@@ -23,6 +23,7 @@ EXACT = 0x2000 | 0x40000 | 0x80000  # full chroma interpolation, accurate roundi
 SAME_SIZE, SHRINK = EXACT | 0x2, EXACT | 0x20  # bilinear (for chroma planes), area
 
 TICK_EVERY = 16  # frames between two signs of life while frames are decoded but not sent
+MAX_PIXELS = 36_000_000  # of one frame: 8K is 33 million; a header may claim anything, and memory is taken for it
 LOCAL_FILES_ONLY = {"protocol_whitelist": "file"}  # a playlist renamed to .mp4 must not open the network
 
 
@@ -61,6 +62,12 @@ def numbered_frames(path: str) -> Iterator[tuple[int, Any]]:
         with av.open("file:" + path, metadata_errors="ignore", options=LOCAL_FILES_ONLY) as container:
             if not container.streams.video:
                 raise Refused("has no video stream")
+            context = container.streams.video[0].codec_context
+            if context is None:
+                raise Refused("is encoded in a way that nothing here decodes")
+            if context.width * context.height > MAX_PIXELS:
+                raise Refused(f"has frames of {context.width}x{context.height}, more than {MAX_PIXELS} pixels")
+            context.options = {"max_pixels": str(MAX_PIXELS)}  # the size can change later
             for frame in container.decode(video=0):
                 if frame.is_corrupt:
                     raise Refused(f"is damaged: frame {index} is corrupt")

@@ -9,7 +9,7 @@ from bench.records.merge import MergeReport, merge
 from bench.records.packed import pack, write_pack
 from bench.records.read import Problem, is_finished, read, read_placed, rows_at, stored_runs
 from bench.records.schema import MEASUREMENTS, RUNS, SCHEMA_VERSION, STATUSES, check_run_id, measurement
-from bench.records.write import write_run
+from bench.records.write import check_folder, write_run
 
 __all__ = [
     "MEASUREMENTS",
@@ -18,6 +18,7 @@ __all__ = [
     "STATUSES",
     "MergeReport",
     "Problem",
+    "check_folder",
     "check_run_id",
     "is_finished",
     "measurement",

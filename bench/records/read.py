@@ -162,10 +162,11 @@ def rows_of_pack(path: Path, run_ids: Collection[str]) -> pa.Table:
     """The packed measurements of these runs; a damaged file gives none."""
     try:
         chosen = pc.field("run_id").isin(sorted(run_ids))
-        table = pq.read_table(path, columns=MEASUREMENTS.names, filters=chosen, page_checksum_verification=True)
+        there = [name for name in MEASUREMENTS.names if name in pq.read_schema(path).names]
+        table = pq.read_table(path, columns=there, filters=chosen, page_checksum_verification=True)
     except (OSError, pa.ArrowException):
         return MEASUREMENTS.empty_table().replace_schema_metadata(None)
-    return table.select(MEASUREMENTS.names).cast(MEASUREMENTS).replace_schema_metadata(None)
+    return _as_now(table, MEASUREMENTS).cast(MEASUREMENTS).replace_schema_metadata(None)
 
 
 def keep_best(packs: list[Pack], best: dict[str, Part]) -> list[Pack]:
@@ -248,7 +249,7 @@ def read_runs_file(path: Path) -> pa.Table:
 def read_table(path: Path, schema: pa.Schema, run_id: str | None = None) -> pa.Table:
     """The checked content of one file, without metadata; `BadPart` says why not. `run_id`: the only one it may hold."""
     with _opened(path, schema) as part:
-        table = part.read(columns=schema.names, use_threads=run_id is None).select(schema.names)
+        table = _as_now(part.read(columns=schema.names, use_threads=run_id is None), schema)
         table.validate(full=True)
     for field in schema:
         if not field.nullable and table[field.name].null_count:
@@ -278,8 +279,19 @@ def _opened(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
         raise BadPart("not a readable Parquet file (torn, damaged or foreign)") from None
 
 
+def _as_now(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of `schema` in its order; what an older version did not have yet is empty."""
+    for field in schema:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(schema.names)
+
+
 def _check_schema(found: pa.Schema, schema: pa.Schema) -> None:
-    """A footer must name this project's table, a version we know and every column; extra columns are ignored."""
+    """A footer must name this project's table, a version we know and every column; extra columns are ignored.
+
+    A column that may be empty, and came with a later version than the file's, may be absent.
+    """
     name, metadata = schema.metadata[b"table"], found.metadata or {}
     version = metadata.get(b"schema_version", b"").decode(errors="replace")
     if metadata.get(b"table") != name or not version.isdecimal():
@@ -289,6 +301,8 @@ def _check_schema(found: pa.Schema, schema: pa.Schema) -> None:
             f"written by a newer version (schema {version}; this one reads {SCHEMA_VERSION}): update to read it"
         )
     types = {field.name: field.type for field in found}
+    if int(version) < SCHEMA_VERSION:
+        types = {field.name: field.type for field in schema if field.nullable} | types
     wrong = [field.name for field in schema if types.get(field.name) != field.type]
     if wrong:
         raise BadPart(f"missing or differently typed columns: {', '.join(wrong)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,11 @@ def is_address(folder: str | os.PathLike) -> bool:
 
 
 def cache_root() -> Path:
-    """This project's folder in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flash-vaed"
+    """This project's folder in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`), or of a user without a home among
+    the temporary files.
+    """
+    home = os.path.expanduser("~/.cache")
+    return Path(os.environ.get("XDG_CACHE_HOME") or (home if home[0] != "~" else tempfile.gettempdir())) / "flash-vaed"
 
 
 def local_copy(address: str) -> Path:

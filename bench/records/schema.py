@@ -104,7 +104,7 @@ def is_json(text: object) -> bool:
     """Whether `text` is JSON text."""
     try:
         json.loads(text)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (RecursionError, TypeError, ValueError):
         return False
     return True
 

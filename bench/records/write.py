@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.records.read import is_finished
+from bench.records.remote import is_address
 from bench.records.schema import (
     JSON_COLUMNS,
     MEASUREMENTS,
@@ -53,10 +54,29 @@ def write_run(results_dir: str | os.PathLike, run_row: Row, measurement_rows: It
     try:
         write_atomically(measurement_path, lambda stream: _write_table(measurements, stream))
         write_atomically(run_path, lambda stream: _write_table(runs, stream))
-        _sweep_partials(run_path.parent, measurement_path.parent)
+        sweep_partials(run_path.parent, measurement_path.parent)
     except OSError as error:
         raise ValueError(f"cannot store run {run_row['run_id']} in {results_dir}: {error.strerror or error}") from error
     return True
+
+
+def check_folder(results_dir: str | os.PathLike) -> None:
+    """`ValueError` for a folder that runs cannot be stored in: to be known before hours of work, not after.
+
+    An address is taken as it is.
+    """
+    if is_address(results_dir):
+        return
+    folder = Path(results_dir) / "runs"
+    probe = folder / f".{uuid.uuid4().hex[:12]}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"results cannot be stored in {results_dir}: {error.strerror}; set paths.results=FOLDER"
+        ) from error
 
 
 def check_run(run_row: Row, rows: list[dict[str, Any]]) -> None:
@@ -141,12 +161,12 @@ def _write_table(table: pa.Table, stream: BinaryIO) -> None:
     pq.write_table(table, stream, compression="zstd", write_page_checksum=True)
 
 
-def _sweep_partials(*folders: Path) -> None:
+def sweep_partials(*folders: Path) -> None:
     """Remove what killed writers left; partials of living writers are younger."""
     for folder in folders:
         for partial in folder.glob(".*.partial"):
             try:
                 if time.time() - partial.stat().st_mtime > STALE_PARTIAL_S:
                     partial.unlink()
-            except FileNotFoundError:
-                continue  # another writer swept it, or its owner has just renamed it
+            except OSError:
+                continue  # another writer swept it, its owner has just renamed it, or it is somebody else's

@@ -23,6 +23,8 @@ def fail(job: str, emit: Any) -> None:
         "type": lambda: len(5),  # type: ignore[arg-type]
         "memory": _memory_error,
         "cuda": _cuda_out_of_memory,
+        "cublas": _cublas_out_of_memory,
+        "numpy": _numpy_out_of_memory,
         "exit": lambda: os._exit(139),
         "system_exit": lambda: sys.exit(0),
         "segfault": lambda: ctypes.string_at(0),
@@ -43,6 +45,25 @@ def hang_with_helper(job: str, emit: Any) -> None:
     time.sleep(600)
 
 
+def hold(job: int, emit: Any) -> int:
+    """Write so many bytes of memory and keep them for a moment."""
+    held = b"x" * job
+    time.sleep(1.5)
+    return len(held)
+
+
+def hold_in_a_helper(job: int, emit: Any) -> None:
+    """Let another process write so many bytes, say its id, and hang."""
+    helper = subprocess.Popen([sys.executable, "-c", f"import time; held = b'x' * {job}; time.sleep(600)"])
+    emit({"helper": helper.pid})
+    time.sleep(600)
+
+
+def score_of_being_killed(job: Any, emit: Any) -> int:
+    with open("/proc/self/oom_score_adj") as file:
+        return int(file.read())
+
+
 def threads_of_torch(job: int, emit: Any) -> int:
     import torch
 
@@ -61,3 +82,13 @@ def _memory_error() -> None:
 
 def _cuda_out_of_memory() -> None:
     raise RuntimeError("CUDA out of memory. Tried to allocate 7.70 GiB")
+
+
+def _cublas_out_of_memory() -> None:
+    raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+
+def _numpy_out_of_memory() -> None:
+    import numpy
+
+    numpy.ones((2**24, 2**24))

@@ -42,6 +42,7 @@ def test_second_fetch_reads_back_what_the_first_built(cache, warnings):
     assert not warnings
 
 
+@pytest.mark.faults
 def test_key_order_does_not_matter_and_every_value_does(cache):
     assert digest({"a": 1, "b": {"c": 2, "d": 3}}) == digest({"b": {"d": 3, "c": 2}, "a": 1})
     cache.fetch("kind", KEY, artefact)
@@ -50,6 +51,7 @@ def test_key_order_does_not_matter_and_every_value_does(cache):
     assert not cache.holds("other", KEY)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("keep", [0.0, 0.001, 0.5, 0.999])
 def test_a_torn_file_is_made_again_with_a_warning(cache, warnings, keep):
     cache.fetch("kind", KEY, artefact)
@@ -64,6 +66,7 @@ def test_a_torn_file_is_made_again_with_a_warning(cache, warnings, keep):
     cache.fetch("kind", KEY, refuse)
 
 
+@pytest.mark.faults
 def test_every_flipped_byte_is_noticed(cache, warnings):
     cache.fetch("kind", KEY, artefact)
     path = cache.path("kind", KEY)
@@ -75,6 +78,7 @@ def test_every_flipped_byte_is_noticed(cache, warnings):
         assert read.document == {"names": ["x"]}
 
 
+@pytest.mark.faults
 def test_a_huge_header_length_is_refused_without_reading_on(cache, warnings):
     cache.fetch("kind", KEY, artefact)
     path = cache.path("kind", KEY)
@@ -83,6 +87,7 @@ def test_a_huge_header_length_is_refused_without_reading_on(cache, warnings):
     assert len(warnings) == 1
 
 
+@pytest.mark.faults
 def test_a_kill_before_the_rename_leaves_no_artefact(cache, monkeypatch):
     def killed(*args):
         raise SystemExit
@@ -107,6 +112,7 @@ def test_the_code_that_fills_the_cache_is_part_of_every_key(cache, monkeypatch):
     assert not cache.holds("kind", KEY)
 
 
+@pytest.mark.faults
 def test_the_fingerprint_of_the_code_sees_code_but_not_comments(tmp_path, monkeypatch):
     (tmp_path / "pruning").mkdir()
     file = tmp_path / "pruning" / "rank.py"

@@ -17,6 +17,7 @@ def spec_of(*overrides: str):
     return to_run_spec(to_config(compose(overrides), schema.Config))
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("override", "words"),
     [
@@ -56,12 +57,27 @@ def spec_of(*overrides: str):
         ("hydra.job.name=x", "not used here"),
         ("paper", "write key=value"),
         ("data.root=~/videos", "needs quotes"),
+        ("plan.name=../../elsewhere", "names a folder"),
+        ("plan.name=/etc", "names a folder"),
+        ("plan.name=-rf", "names a folder"),
+        (f"plan.name={'x' * 300}", "names a folder"),
+        ("plan.name='\u202egnp.exe'", "names a folder"),
+        ("teacher._target_=os.mkdir", "_target_"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line_naming_it(override, words):
     with pytest.raises(ValueError, match=re.escape(words)) as caught:
         spec_of(override)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("label", ["..", "../../x", "/etc", "-rf", "a\0b", "x" * 300, "\u202egnp"])
+def test_an_arm_is_called_what_a_folder_can_be_called(label):
+    config = to_config(compose(["task=generate"]), schema.Config)
+    config.arms = {label: schema.ArmConf(decoder="wan2.1")}
+    with pytest.raises(ValueError, match="names a folder"):
+        to_run_spec(config)
 
 
 @pytest.mark.parametrize("group", sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir()))
@@ -81,6 +97,7 @@ def test_plan_name_is_the_file_name():
     }
 
 
+@pytest.mark.faults
 def test_choices_without_effect_do_not_make_another_run():
     assert spec_of("distill=none").digest() == spec_of("distill=none", "distill.lr=9", "distill.batch=7").digest()
     assert spec_of("distill=full", "distill.steps=0").digest() == spec_of("distill=none").digest()
@@ -89,8 +106,16 @@ def test_choices_without_effect_do_not_make_another_run():
     assert spec_of("plan=teacher", "prune.ratio=0.5").digest() == spec_of("plan=teacher", "prune.ratio=1").digest()
 
 
+@pytest.mark.faults
 def test_where_and_how_long_do_not_make_another_run():
-    elsewhere = ["paths.results=elsewhere", "limits.timeout_s=5", "device.processes=2", "label=x", "again=true"]
+    elsewhere = [
+        "paths.results=elsewhere",
+        "limits.timeout_s=5",
+        "limits.memory_gb=2",
+        "device.processes=2",
+        "label=x",
+        "again=true",
+    ]
     assert spec_of(*elsewhere).digest() == spec_of().digest()
 
 

@@ -50,12 +50,23 @@ def test_unknown_kind_lists_the_known():
         detect("gpu")
 
 
+@pytest.mark.faults
 def test_a_busy_machine_and_a_slow_governor_are_said():
     quiet = detect("cpu")
     quiet.facts.update(load_1min=0.0, governor="performance")
     assert warnings_for(quiet) == []
     quiet.facts.update(load_1min=float(quiet.facts["cores"]), governor="powersave")
     assert len(warnings_for(quiet)) == 2
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("told", "warned"), [("0 %", 0), ("97 %", 1), ("[N/A]", 0), (None, 0)])
+def test_a_gpu_that_somebody_else_uses_is_said(told, warned):
+    quiet = detect("cpu")
+    quiet.facts.update(load_1min=0.0, governor="performance", gpu={"utilization.gpu": told} if told else {})
+    found = warnings_for(quiet)
+    assert len(found) == warned
+    assert all("GPU was busy" in line for line in found)
 
 
 def test_versions_name_absent_packages(monkeypatch):
@@ -65,6 +76,7 @@ def test_versions_name_absent_packages(monkeypatch):
     assert versions["torch"] != "absent"
 
 
+@pytest.mark.faults
 def test_git_state_is_unknown_outside_a_repository_and_sees_changes(tmp_path):
     assert git_state(tmp_path) == ("unknown", None)
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
@@ -77,3 +89,12 @@ def test_git_state_is_unknown_outside_a_repository_and_sees_changes(tmp_path):
     assert dirty is False
     (tmp_path / "file").write_text("2")
     assert git_state(tmp_path) == (sha, True)
+    subprocess.run([*git, "commit", "-qam", "y"], check=True)
+    subprocess.run([*git, "checkout", "-q", "--detach", sha], check=True)
+    assert git_state(tmp_path) == (sha, False)
+
+
+@pytest.mark.faults
+def test_a_machine_without_git_is_no_failure(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_state(device.Path(__file__).parent) == ("unknown", None)

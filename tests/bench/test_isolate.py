@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,13 +16,15 @@ from bench import isolate
 from tests.bench import isolate_targets as targets
 
 ROOT = Path(__file__).resolve().parents[2]
+on_linux = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="memory of a process is read from /proc")
 
 
 @pytest.fixture
 def call(tmp_path):
-    def run(target, job, timeout_s=60.0, on_message=lambda message: None):
+    def run(target, job, timeout_s=60.0, on_message=lambda message: None, memory_bytes=None):
+        log_path = tmp_path / "logs" / "run.log"
         return isolate.call(
-            target, job, log_path=tmp_path / "logs" / "run.log", timeout_s=timeout_s, on_message=on_message
+            target, job, log_path=log_path, timeout_s=timeout_s, on_message=on_message, memory_bytes=memory_bytes
         )
 
     return run
@@ -36,6 +39,7 @@ def test_value_messages_and_log_come_back_from_another_process(call):
     assert outcome.log_tail == "a line in the log"
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("job", "status", "words"),
     [
@@ -43,6 +47,8 @@ def test_value_messages_and_log_come_back_from_another_process(call):
         ("type", "error", "TypeError: object of type 'int' has no len()"),
         ("memory", "oom", "MemoryError"),
         ("cuda", "oom", "CUDA out of memory"),
+        ("cublas", "oom", "CUBLAS_STATUS_ALLOC_FAILED"),
+        ("numpy", "oom", "Unable to allocate"),
         ("exit", "crashed", "exit code 139"),
         ("system_exit", "error", "SystemExit"),
         ("segfault", "crashed", "SIGSEGV"),
@@ -57,6 +63,7 @@ def test_every_way_to_fail_has_a_status_and_one_line(call, job, status, words):
     assert f"about to fail: {job}" in (outcome.log_tail if job not in ("segfault",) else f"about to fail: {job}")
 
 
+@pytest.mark.faults
 def test_a_hang_is_stopped_at_its_time_with_everything_it_started(call):
     call(targets.succeed, 0)  # the fork server is warm now
     messages = []
@@ -67,6 +74,32 @@ def test_a_hang_is_stopped_at_its_time_with_everything_it_started(call):
     assert time.monotonic() - start_s < 2.0 + isolate.GRACE_S - 1.0
     for pid in messages[0].values():
         _wait_until(lambda pid=pid: not _alive(pid))
+
+
+@pytest.mark.faults
+@on_linux
+def test_memory_beyond_the_limit_ends_the_run_and_below_it_does_not(call):
+    base = call(targets.hold, 0).wall_s  # the fork server is warm now
+    assert call(targets.hold, 50_000_000, memory_bytes=1_500_000_000).value == 50_000_000
+    outcome = call(targets.hold, 2_000_000_000, memory_bytes=1_500_000_000)
+    assert outcome.status == "oom"
+    assert re.fullmatch(r"stopped at [\d.]+ GB of host memory, limits.memory_gb allows 1.50", outcome.error)
+    assert outcome.wall_s < base + 1.4, "it was not stopped but waited for"
+
+
+@pytest.mark.faults
+@on_linux
+def test_what_a_run_started_counts_and_is_ended_too(call):
+    messages = []
+    outcome = call(targets.hold_in_a_helper, 2_000_000_000, memory_bytes=1_500_000_000, on_message=messages.append)
+    assert outcome.status == "oom"
+    _wait_until(lambda: not _alive(messages[0]["helper"]))
+
+
+@pytest.mark.faults
+@on_linux
+def test_where_memory_runs_out_the_system_ends_the_run_and_not_the_sweep(call):
+    assert call(targets.score_of_being_killed, 0).value == 1000
 
 
 def test_a_value_that_cannot_travel_is_an_error_not_a_hang(call):
@@ -89,6 +122,7 @@ def test_an_exception_in_the_parent_ends_the_child(call):
     _wait_until(lambda: not _alive(seen[0]))
 
 
+@pytest.mark.faults
 def test_a_killed_parent_takes_its_run_with_it(tmp_path):
     script = (
         "from pathlib import Path\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -57,6 +58,24 @@ def test_a_mistake_is_one_line_and_code_2(argv, words, capsys, tmp_path, monkeyp
     assert shown.err.count("\n") == 1
     assert not shown.out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.faults
+def test_a_disk_without_room_is_one_line_and_another_error_of_the_system_is_not_hidden(capsys, monkeypatch):
+    def fail(number):
+        def run(argv):
+            raise OSError(number, os.strerror(number), "/some/file")
+
+        monkeypatch.setattr(doctor, "main", run)
+
+    for number in (errno.ENOSPC, errno.EROFS, errno.EACCES):
+        fail(number)
+        assert main(["doctor"]) == 2
+        said = capsys.readouterr().err
+        assert said == f"error: cannot write /some/file: {os.strerror(number)}; finished runs are stored\n"
+    fail(errno.ENOTDIR)
+    with pytest.raises(NotADirectoryError):
+        main(["doctor"])
 
 
 def test_show_prints_the_plan_and_runs_nothing(capsys, tmp_path, monkeypatch):

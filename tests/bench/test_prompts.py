@@ -54,6 +54,7 @@ def test_the_fingerprint_is_of_what_a_file_says(tmp_path):
     assert fingerprint_of(prompts("one")) == ""
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("text", ["either/or", "line\nbreak", ".hidden", "  ", "狐" * 100])
 def test_what_names_no_file_is_refused(text):
     with pytest.raises(ValueError, match="name"):

@@ -6,8 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import av
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -25,55 +23,21 @@ from bench.prepare import make_student
 from bench.records import stored_clips, stored_frames
 from bench.run import execute
 from bench.schema import Config
-from flash_vaed import Decoder, Teacher, load_decoder, load_teacher, save_teacher
+from flash_vaed import Teacher, load_decoder, load_teacher
 from flash_vaed.distill import Progress
-from flash_vaed.families.wan import wan_spec
-from flash_vaed.patch_encoder import PatchEncoder
-from flash_vaed.spec import LatentSpace
+from tests.bench.tiny_place import make_place, seconds_long
 
-CHANNELS = 8
 QUALITY = {"psnr", "ssim", "flicker"}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A folder with a tiny teacher and, in clips/ for each split, two short videos and a broken one."""
-    folder = tmp_path_factory.mktemp("place")
-    torch.manual_seed(0)
-    encoder = PatchEncoder(CHANNELS)
-    encoder.fit([torch.rand(2, 3, 9, 64, 64) * 2 - 1])
-    spec = wan_spec(8, (1, 2, 2, 2), 1, latents=LatentSpace("tiny", (0.0,) * CHANNELS, (1.0,) * CHANNELS))
-    save_teacher(Teacher("tiny", Decoder(spec).eval(), encoder), folder / "teacher")
-    for name in ("train/a", "train/b", "heldout/c", "heldout/d"):
-        _write_clip(folder / "clips" / f"{name}.mp4", phase=len(name) + ord(name[-1]))
-    for name in ("train/broken", "heldout/e"):
-        (folder / "clips" / f"{name}.mp4").write_bytes(b"not a video")
-    return folder
-
-
-def _write_clip(path: Path, phase: int, frames: int = 12, height: int = 72, width: int = 96) -> None:
-    """Moving waves, written with MPEG-4."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows, columns = np.mgrid[:height, :width]
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("mpeg4", rate=25)
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-        for t in range(frames):
-            wave = 127 + 100 * np.sin(rows / 7 + columns / 5 + (t + phase) / 3)
-            pixels = np.repeat(wave[..., None], 3, axis=2).astype(np.uint8)
-            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(video.encode())
+    return make_place(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")
 def arguments(place) -> list[str]:
-    """The overrides that make a run take seconds."""
-    return [
-        f"teacher.path={place}/teacher", "data=folder", f"data.root={place}/clips", "data.protocol.frames=5",
-        "data.protocol.size=64", "metrics.names=[psnr,ssim,lpips,flicker]", "timing=quick", "timing.width=32",
-        "timing.height=32", "distill.steps=3", "distill.size=32", "distill.frames=[5]", "prune.calibration_size=32",
-        "prune.calibration_clips=2", "device.threads=1",
-    ]  # fmt: skip
+    return seconds_long(place)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +85,7 @@ def test_every_metric_is_there_per_clip_and_frame_for_both_arms(study, label):
     assert len(readable[readable["metric"] == "psnr_untrained"]) == 20
 
 
+@pytest.mark.faults
 def test_an_unreadable_clip_is_named_and_not_replaced(study):
     for label in (CONTROL, TRAINED):
         rows = rows_of(study, label)
@@ -303,6 +268,7 @@ def test_two_processes_share_a_training(study, place, arguments, monkeypatch):
     assert len(found) == 6
 
 
+@pytest.mark.faults
 def test_training_goes_on_where_it_was_killed(place, arguments, monkeypatch):
     """A process that dies in the last step leaves a snapshot; the next one starts from it, to the same end."""
     monkeypatch.chdir(place)
@@ -346,6 +312,7 @@ def test_a_teacher_that_changed_after_the_start_is_refused(place, arguments):
         execute(Job("x", unpinned, Places(str(place / ".cache")), "cpu", 1), lambda message: None)
 
 
+@pytest.mark.faults
 def test_a_failing_run_gives_code_1_and_the_command_that_repeats_it(place, arguments, monkeypatch, capsys):
     monkeypatch.chdir(place)
     short = [a for a in arguments if not a.startswith(("data.protocol", "paths"))]

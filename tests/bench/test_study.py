@@ -135,6 +135,27 @@ def test_a_study_that_is_wrong_says_where(studies, text, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "line",
+    [
+        "question: !!python/object/apply:os.mkdir [CANARY]",
+        "question: !!python/object/new:os.mkdir [CANARY]",
+        "question: !!python/name:os.mkdir",
+        "_target_: os.mkdir",
+        "question: {_target_: os.mkdir, path: CANARY}",
+        "question: ${python:os.mkdir('CANARY')}",
+    ],
+)
+def test_a_study_cannot_name_code_to_be_run(studies, line):
+    canary = studies / "canary"
+    (studies / "linked.yaml").write_text(LINKED.replace("study:", f"study:\n  {line.replace('CANARY', str(canary))}"))
+    with pytest.raises(ValueError, match=r".") as caught:
+        specs_of("ablations=linked")
+    assert "\n" not in str(caught.value)
+    assert not canary.exists()
+
+
 def test_a_point_that_is_wrong_is_found_by_composing(studies):
     (studies / "linked.yaml").write_text(LINKED.replace("prune.ratio=0.5", "prune.raito=0.5"))
     with pytest.raises(ValueError, match="raito"):

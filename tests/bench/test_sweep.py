@@ -1,14 +1,11 @@
-"""A sweep records what fails, goes on, repeats nothing, and survives being killed at any moment."""
+"""A sweep records what fails, goes on and repeats nothing. (Killed at any moment: `tests/faults/test_kill.py`.)"""
 
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +29,7 @@ def run(requests, target, messages=None):
     return list(sequential(requests, lambda request, message: heard.append(message), target))
 
 
+@pytest.mark.faults
 def test_failures_become_rows_and_the_others_go_on(tmp_path):
     requests = [request(tmp_path, seed, timeout_s=2.0 if seed == 5 else 60.0) for seed in (0, 1, 3, 5, 7, 8)]
     done = run(requests, targets.fail_on_odd_seeds)
@@ -46,6 +44,17 @@ def test_failures_become_rows_and_the_others_go_on(tmp_path):
     assert "log: before" in json.loads(rows["warnings_json"][done[2].run_id])
     assert "a warning" in json.loads(rows["warnings_json"][done[0].run_id])
     assert sorted(measurements["value"]) == [0.0, 8.0]
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="memory of a process is read from /proc")
+def test_a_run_that_takes_too_much_memory_is_a_row_and_is_tried_once(tmp_path):
+    requests = [replace(request(tmp_path, seed), memory_gb=1.5) for seed in (0, 1, 2)]
+    messages: list = []
+    assert [d.status for d in run(requests, targets.hold_on_odd_seeds, messages)] == ["ok", "oom", "ok"]
+    rows = records.read(tmp_path / "results")[0].set_index("label")
+    assert "limits.memory_gb allows 1.50" in rows["error"]["seed 1"]
+    assert len(messages) == 2, "who ran out of memory was started again"
 
 
 def test_a_stored_run_is_skipped_a_failed_one_repeated_and_again_repeats_all(tmp_path):
@@ -82,47 +91,6 @@ def test_a_results_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "results").write_text("a file")
     with pytest.raises(ValueError, match="results"):
         run([request(tmp_path)], targets.measure)
-
-
-@pytest.mark.parametrize("moment", range(4))
-def test_a_sweep_killed_at_a_random_moment_resumes_and_repeats_nothing(tmp_path, moment):
-    generator = random.Random(moment)
-    count, kept = 12, {}
-    for _attempt in range(2):
-        sweep = _start(tmp_path, count)
-        for _ in range(generator.randrange(1, 4)):
-            sweep.stdout.readline()
-        time.sleep(generator.uniform(0.0, 0.12))
-        sweep.send_signal(signal.SIGKILL)
-        sweep.wait()
-        finished = _finished(tmp_path)
-        assert kept.items() <= finished.items(), "a finished run was touched"
-        kept = finished
-    assert 1 <= len(kept) < count
-    sweep = _start(tmp_path, count)
-    statuses = sweep.communicate(timeout=60)[0].split()
-    assert sorted(statuses) == sorted([STORED] * len(kept) + ["ok"] * (count - len(kept)))
-    runs, measurements, problems = records.read(tmp_path / "results")
-    assert not problems
-    assert len(runs) == count
-    assert runs["run_id"].is_unique
-    assert sorted(measurements["value"]) == list(range(count))
-    assert kept.items() <= _finished(tmp_path).items()
-
-
-def _start(folder: Path, count: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.bench.sweep_targets", str(folder), str(count)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-
-
-def _finished(folder: Path) -> dict[str, int]:
-    """Finished runs and when their file was written."""
-    results = folder / "results"
-    return {
-        run_id: (results / "runs" / f"{run_id}.parquet").stat().st_mtime_ns for run_id in records.stored_runs(results)
-    }
 
 
 def test_the_sweep_needs_no_torch():

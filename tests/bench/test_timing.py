@@ -60,6 +60,7 @@ def test_blocks_follow_the_budget_within_their_bounds(max_seconds, blocks):
     assert len(samples) == 4 * blocks
 
 
+@pytest.mark.faults
 def test_the_device_is_waited_for_around_every_timed_call():
     clock = FakeClock()
     plan = TimingPlan(warmup_s=0.0, min_blocks=1, max_blocks=1)
@@ -99,6 +100,7 @@ def test_the_harness_costs_at_most_two_per_cent_of_a_call():
     assert min(costs_s) < 0.02 * 2e-3
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("wrong", [{"min_blocks": 0}, {"min_blocks": 5, "max_blocks": 4}, {"warmup_s": -1.0}])
 def test_impossible_plans_are_refused(wrong):
     with pytest.raises(ValueError, match="timing needs"):

@@ -105,6 +105,7 @@ def test_a_missing_folder_is_a_message(tmp_path):
     assert not page.dataframe
 
 
+@pytest.mark.faults
 def test_an_empty_folder_says_how_to_start(tmp_path):
     assert "python -m bench multirun" in said(open_page(tmp_path))
 
@@ -113,6 +114,7 @@ def test_no_folder_named_is_a_message():
     assert "Name a results folder" in said(open_page(""))
 
 
+@pytest.mark.faults
 def test_a_torn_file_is_named_and_the_good_runs_shown(tmp_path):
     folder = store(tmp_path, make_run("good"), make_run("torn"))
     path = folder / "runs" / "torn.parquet"
@@ -128,6 +130,7 @@ def test_several_folders_are_shown_together(tmp_path):
     assert set(table(page)["label"]) == {"r1", "r2"}
 
 
+@pytest.mark.faults
 def test_a_file_that_is_replaced_while_the_page_is_open_is_read_again(tmp_path):
     page = open_page(store(tmp_path, make_run("r", psnr=20.0)))
     store(tmp_path, make_run("r", psnr=35.0), make_run("s", psnr=10.0))
@@ -137,6 +140,7 @@ def test_a_file_that_is_replaced_while_the_page_is_open_is_read_again(tmp_path):
     assert list(table(run(page))["label"]) == ["s"]
 
 
+@pytest.mark.faults
 def test_nothing_is_written_to_the_results(tmp_path):
     quickstart(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
@@ -144,6 +148,7 @@ def test_nothing_is_written_to_the_results(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+@pytest.mark.faults
 def test_stored_text_is_never_markup(tmp_path):
     hostile = "![x](http://127.0.0.1/x.png) <script>alert(1)</script> `a` $x$ :red[b]"
     row, rows = make_run("r", label=hostile, study=hostile)

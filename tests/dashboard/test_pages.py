@@ -77,6 +77,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.faults
 def test_the_server_listens_here_only_and_tells_nobody():
     """As Streamlit itself reads the settings when it is started in the project's folder."""
     script = f"import json, streamlit; print(json.dumps({{n: streamlit.get_option(n) for n in {list(SETTINGS)}}}))"

@@ -43,6 +43,7 @@ def page(name: str, folder) -> AppTest:
     return app
 
 
+@pytest.mark.faults
 def test_choices_take_less_than_a_second_with_two_million_rows(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     st.cache_resource.clear()

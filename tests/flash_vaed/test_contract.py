@@ -21,6 +21,7 @@ def normal(channels: int = 16, t: int = 5, side: int = 16) -> Tensor:
     return random_latents(t, side, side, channels=channels)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("z", "says"),
     [
@@ -47,6 +48,7 @@ def test_expect_is_one_of_three():
         check_latents(normal(), WAN21_LATENTS, "RAW")
 
 
+@pytest.mark.faults
 def test_unit_normal_latents_pass_as_normalized_and_look_normalized_otherwise():
     assert doubt(normal(), WAN21_LATENTS, "normalized") is None
     with pytest.warns(LatentWarning, match=r"look normalized .*denormalize.*mean .* std .*expect=None"):
@@ -60,6 +62,7 @@ def test_raw_latents_with_the_statistics_of_the_space_pass_as_raw(space):
     assert doubt(0.4 * (z - z.mean()) + z.mean(), space, "raw") is None  # quieter content
 
 
+@pytest.mark.faults
 def test_raw_latents_told_to_be_normalized_look_raw():
     found = doubt(WAN21_LATENTS.denormalize(normal()), WAN21_LATENTS, "normalized")
     assert found is not None
@@ -91,6 +94,7 @@ def test_a_constant_clip_is_judged_without_a_fault():
     assert doubt(torch.zeros(1, 16, 4, 16, 16), WAN21_LATENTS, "normalized") is None
 
 
+@pytest.mark.faults
 def test_exchanged_axes_of_equal_length_are_noticed():
     steps = torch.randn(1, 16, 16, 12, 12, generator=torch.Generator().manual_seed(0)) / 4
     z = torch.randn(1, 16, 1, 12, 12, generator=torch.Generator().manual_seed(1)) + steps.cumsum(dim=2)
@@ -120,6 +124,7 @@ def test_the_real_wan_latent_is_normalized_and_nothing_else():
             check_latents(raw[:, :, i : i + 1], WAN21_LATENTS)
 
 
+@pytest.mark.faults
 def test_another_models_latents_of_the_same_shape_look_like_neither():
     z = read_latents(shared("latents/cogvideox_encoded.pt"))
     with pytest.warns(LatentWarning, match="neither raw nor normalized"):

@@ -15,6 +15,7 @@ from tests.flash_vaed.examples import psnr, random_decoder, random_latents, tiny
 SAME = {"atol": 1e-5, "rtol": 0.0}
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("chunk", [1, 2, 3, 5])
 def test_any_chunking_gives_the_whole_clip(teacher, chunk):
     z_NCthw = random_latents(5, 2, 3, n=2)
@@ -56,6 +57,7 @@ def test_the_first_latent_gives_one_frame_and_each_later_one_four(teacher):
     assert [teacher.decode(random_latents(t)).shape[2] for t in (1, 2, 4)] == [1, 5, 13]
 
 
+@pytest.mark.faults
 def test_the_first_frame_is_the_latent_as_an_image(teacher):
     z_NCthw = random_latents(3)
     torch.testing.assert_close(teacher.decode(z_NCthw)[:, :, :1], teacher.decode(z_NCthw[:, :, :1]), **SAME)
@@ -71,6 +73,7 @@ def test_earlier_frames_ignore_the_future(teacher, t):
     assert (after[:, :, frames:] - before[:, :, frames:]).abs().amax() > 0.01
 
 
+@pytest.mark.faults
 def test_two_interleaved_streams_do_not_meet(teacher):
     clips = [random_latents(4, seed=1), random_latents(4, seed=2)]
     states, frames = [teacher.init_state(), teacher.init_state()], [[], []]
@@ -82,6 +85,7 @@ def test_two_interleaved_streams_do_not_meet(teacher):
         assert torch.equal(torch.cat(parts, dim=2), teacher.decode(clip, chunk=1))
 
 
+@pytest.mark.faults
 def test_a_step_leaves_the_state_it_was_given(teacher):
     state = _state(teacher, 2)
     copies = {slot: frames.clone() for slot, frames in state.memory.items()}
@@ -93,6 +97,7 @@ def test_a_step_leaves_the_state_it_was_given(teacher):
     assert all(torch.equal(state.memory[slot], frames) for slot, frames in copies.items())
 
 
+@pytest.mark.faults
 def test_the_module_holds_no_memory(teacher):
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     teacher.step(random_latents(2), teacher.init_state())
@@ -122,6 +127,7 @@ def test_the_state_does_not_grow(teacher):
     assert len(sizes) == 1
 
 
+@pytest.mark.faults
 def test_batch_items_do_not_meet(teacher):
     z_NCthw = random_latents(3, n=2)
     apart = torch.cat([teacher.decode(z) for z in z_NCthw.split(1)])

@@ -60,6 +60,7 @@ class _Canary:
         return os.mkdir, (self.path,)
 
 
+@pytest.mark.faults
 def test_nothing_in_a_file_is_run(tmp_path):
     canary = tmp_path / "canary"
     torch.save({"z": _Canary(str(canary))}, tmp_path / "zip.pt")
@@ -72,6 +73,7 @@ def test_nothing_in_a_file_is_run(tmp_path):
     assert not canary.exists()
 
 
+@pytest.mark.faults
 def test_a_header_of_absurd_length_is_refused(tmp_path):
     file = tmp_path / "z.safetensors"
     file.write_bytes(struct.pack("<Q", 2**60) + b'{"z": {}}')
@@ -79,6 +81,23 @@ def test_a_header_of_absurd_length_is_refused(tmp_path):
         read_latents(file)
 
 
+@pytest.mark.faults
+def test_a_tensor_larger_than_its_file_is_refused(tmp_path):
+    """Strides of zero: a kilobyte that stands for 4 TB as soon as it is computed with."""
+    torch.save({"latents": torch.zeros(1).expand(1, 4, 10**6, 10**3, 10**3)}, tmp_path / "z.pt")
+    with pytest.raises(CheckpointError, match=r"z.pt: .* is larger than what is stored of it"):
+        read_latents(tmp_path / "z.pt")
+
+
+@pytest.mark.faults
+def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path):
+    np.savez_compressed(tmp_path / "z.npz", z=np.zeros((1, 4, 70, 1024, 1024), np.uint8))
+    assert (tmp_path / "z.npz").stat().st_size < 1 << 20
+    with pytest.raises(CheckpointError, match=r"z.npz would unpack to 293601408 bytes"):
+        read_latents(tmp_path / "z.npz")
+
+
+@pytest.mark.faults
 @pytest.mark.parametrize("name", ["z.safetensors", "z.pt", "z.npy", "z.npz"])
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_a_truncated_file_is_refused(tmp_path, name, share):
@@ -91,6 +110,7 @@ def test_a_truncated_file_is_refused(tmp_path, name, share):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("content", "says"),
     [

@@ -43,6 +43,7 @@ def test_no_snapshot_is_none(tmp_path):
     assert load_snapshot(tmp_path / "snapshot.pt") is None
 
 
+@pytest.mark.faults
 def test_a_writer_that_dies_leaves_the_old_snapshot(tmp_path, monkeypatch):
     path = tmp_path / "snapshot.pt"
     save_snapshot(path, {"steps": 1})
@@ -56,6 +57,7 @@ def test_a_writer_that_dies_leaves_the_old_snapshot(tmp_path, monkeypatch):
     assert load_snapshot(path) == {"steps": 1}
 
 
+@pytest.mark.faults
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("layout", ["plain pickle", "torch file"])
 def test_code_in_a_snapshot_is_refused_and_not_run(tmp_path, layout):
@@ -71,6 +73,7 @@ def test_code_in_a_snapshot_is_refused_and_not_run(tmp_path, layout):
     assert marker.exists(), "the trap does not work, so it proves nothing"
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("damage", ["empty", "text", "half", "noise"])
 def test_a_damaged_snapshot_is_one_clear_line(tmp_path, damage):
     path = tmp_path / "snapshot.pt"

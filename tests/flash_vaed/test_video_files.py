@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from flash_vaed import video_files
 from flash_vaed.video_files import read_video, to_float, to_uint8, video_writer
 from tests.flash_vaed.shared import shared
 
@@ -49,6 +50,7 @@ def test_only_the_first_frames_are_read_when_asked_and_never_fewer(tmp_path):
         read_video(tmp_path / "v.mp4", 6)
 
 
+@pytest.mark.faults
 def test_names_with_a_dash_or_a_colon_are_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("-v.mp4", "http:v.mp4"):
@@ -90,6 +92,7 @@ def audio_only(path) -> None:
         container.mux(stream.encode())
 
 
+@pytest.mark.faults
 def test_what_is_no_video_is_one_sentence(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("not a video\n" * 100)
@@ -105,6 +108,19 @@ def test_what_is_no_video_is_one_sentence(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.faults
+def test_frames_of_absurd_size_and_number_are_refused(tmp_path, monkeypatch):
+    write(tmp_path / "v.mkv")
+    monkeypatch.setattr(video_files, "MAX_BYTES", 4 * 32 * 96 * 3)
+    assert len(read_video(tmp_path / "v.mkv", 4).frames_THWC) == 4
+    with pytest.raises(ValueError, match="more than 36864 bytes of frames"):
+        read_video(tmp_path / "v.mkv")
+    monkeypatch.setattr(video_files, "MAX_PIXELS", 32 * 96 - 1)
+    with pytest.raises(ValueError, match="has frames of 96x32, more than the 3071 pixels"):
+        read_video(tmp_path / "v.mkv", 4)
+
+
+@pytest.mark.faults
 def test_damage_in_mid_stream_is_an_error_and_not_a_shorter_clip(tmp_path):
     write(tmp_path / "v.mkv", torch.rand(3, 40, 64, 64) * 2 - 1)
     data = bytearray((tmp_path / "v.mkv").read_bytes())
@@ -115,6 +131,7 @@ def test_damage_in_mid_stream_is_an_error_and_not_a_shorter_clip(tmp_path):
         read_video(tmp_path / "v.mkv")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("name", "says"),
     [("decord_corrupted.mp4", "after 28 good frames"), ("decord_rot90.mov", "rotated by -90")],
@@ -124,6 +141,7 @@ def test_real_damaged_and_rotated_files_are_refused(name, says):
         read_video(shared(f"fault_inputs/{name}"))
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("name", "shape"),
     [

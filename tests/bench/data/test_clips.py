@@ -25,6 +25,7 @@ def broken(name: str) -> ClipItem:
     return ClipItem(name, load)
 
 
+@pytest.mark.faults
 def test_reading_decodes_one_clip_and_names_a_bad_one():
     clips = ClipSet("here", "all", [item("a"), broken("b"), item("short", frames=6)])
     protocol = ClipProtocol(frames=9, size=16)

@@ -15,6 +15,7 @@ import pytest
 
 from bench.data import decode
 from bench.data.decode import DecodeError, decode_video
+from tests.bench.data.conftest import moving_ramp
 
 
 def brightness_T(frames_THWC: np.ndarray) -> np.ndarray:
@@ -39,6 +40,7 @@ def test_a_window_is_the_same_frames_as_the_whole_clip(write_video, start, stop,
     np.testing.assert_array_equal(decode_video(path, start, stop, stride), decode_video(path)[start:stop:stride])
 
 
+@pytest.mark.faults
 def test_short_clip_gives_what_it_has_and_a_start_past_the_end_is_refused(write_video):
     path = write_video("a.mp4", frames=6)
     assert len(decode_video(path, 2, 30)) == 4
@@ -54,17 +56,20 @@ def test_short_side_limits_size_and_keeps_aspect_and_brightness(write_video):
     assert decode_video(path, short_side=200).shape == (3, 96, 144, 3)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", ["-leading-dash.mp4", "with: colon.mp4", "späce ünï.mp4", "%03d.mp4", "a?b#c.mp4"])
 def test_awkward_names(write_video, name):
     assert len(decode_video(write_video(name, frames=2))) == 2
 
 
+@pytest.mark.faults
 def test_name_that_is_not_utf8(write_video, tmp_path):
     strange = os.fsencode(tmp_path) + b"/caf\xe9.mp4"
     os.rename(write_video("a.mp4", frames=2), strange)
     assert len(decode_video(os.fsdecode(strange))) == 2
 
 
+@pytest.mark.faults
 def test_relative_path_with_a_leading_dash(write_video, monkeypatch):
     monkeypatch.chdir(write_video("-x.mp4", frames=2).parent)
     assert len(decode_video("-x.mp4")) == 2
@@ -76,6 +81,7 @@ def test_containers_and_codecs(write_video, container, codec):
     assert len(decode_video(write_video(f"a.{container}", frames=7, codec=codec, options={}))) == 7
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "yuv420p10le"])
 def test_colour_range_and_bit_depth_are_honoured(tmp_path, pix_fmt, full_range):
@@ -106,6 +112,7 @@ def turn_track(path: Path, matrix: tuple[int, int, int, int]) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("matrix", "bright_corner"),
     [
@@ -127,6 +134,7 @@ def test_rotation_is_applied(write_frames, matrix, bright_corner):
     assert sum(value > 100 for value in corners.values()) == 1
 
 
+@pytest.mark.faults
 def test_rotation_by_an_odd_angle_is_refused(write_video):
     path = write_video("a.mp4", frames=2)
     turn_track(path, (1, 1, -1, 1))
@@ -134,18 +142,69 @@ def test_rotation_by_an_odd_angle_is_refused(write_video):
         decode_video(path)
 
 
+@pytest.mark.faults
 def test_odd_size(write_video):
     frames = decode_video(write_video("a.mp4", frames=3, height=47, width=61, pix_fmt="yuv444p"))
     assert frames.shape == (3, 47, 61, 3)
     np.testing.assert_allclose(brightness_T(frames), expected_brightness(range(3)), atol=1.5)
 
 
+@pytest.mark.faults
+def test_one_pixel(write_frames):
+    white = np.full((2, 1, 1, 3), 255, np.uint8)
+    assert (decode_video(write_frames("a.mkv", white, codec="ffv1", pix_fmt="bgr0", options={})) == white).all()
+
+
+@pytest.mark.faults
+def test_frames_of_absurd_size_are_refused(write_frames):
+    path = write_frames("a.mp4", np.zeros((1, 6002, 6002, 3), np.uint8), options={"preset": "ultrafast"})
+    with pytest.raises(DecodeError, match="has frames of 6002x6002, more than 36000000 pixels"):
+        decode_video(path)
+
+
+@pytest.mark.faults
+def test_a_header_that_claims_more_frames_is_not_believed(write_video):
+    path = write_video("a.avi", frames=7, codec="mpeg4", options={})
+    content = bytearray(path.read_bytes())
+    for name, offset in ((b"avih", 8 + 16), (b"strh", 8 + 32)):  # frames in the whole file, and in the stream
+        at = content.index(name) + offset
+        assert struct.unpack_from("<I", content, at) == (7,)
+        struct.pack_into("<I", content, at, 7000)
+    path.write_bytes(content)
+    assert len(decode_video(path)) == 7
+
+
+@pytest.mark.faults
+def test_a_file_without_a_duration_is_read_to_its_end(tmp_path):
+    with av.open(str(tmp_path / "a.webm"), "w", options={"live": "1"}) as container:
+        video = container.add_stream("libvpx-vp9", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for pixels_HWC in moving_ramp(6):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels_HWC, format="rgb24")))
+        container.mux(video.encode())
+    with av.open(str(tmp_path / "a.webm")) as container:
+        assert container.duration is None
+    assert len(decode_video(tmp_path / "a.webm")) == 6
+
+
+@pytest.mark.faults
+def test_a_video_without_frames_is_refused(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        video = container.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "bgr0"
+        container.start_encoding()
+    with pytest.raises(DecodeError, match=r"holds no frames|cannot be decoded"):
+        decode_video(tmp_path / "a.mkv")
+
+
+@pytest.mark.faults
 @pytest.mark.parametrize("pts", [[0, 1, 7, 8, 30, 31], [0, 40, 41, 42, 43, 100]])
 def test_variable_frame_rate_keeps_every_frame_once(write_video, pts):
     frames = decode_video(write_video("a.mkv", frames=6, pts=pts))
     np.testing.assert_allclose(brightness_T(frames), expected_brightness(range(6)), atol=1.5)
 
 
+@pytest.mark.faults
 def test_frames_stored_out_of_order_come_back_in_order(write_video):
     path = write_video("a.mp4", frames=24, options={"bf": "3", "b_strategy": "0"})
     with av.open(str(path)) as container:
@@ -154,6 +213,7 @@ def test_frames_stored_out_of_order_come_back_in_order(write_video):
     np.testing.assert_allclose(brightness_T(decode_video(path)), expected_brightness(range(24)), atol=1.5)
 
 
+@pytest.mark.faults
 def test_missing_empty_and_renamed_files_are_refused(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("this is not a video\n" * 50)
@@ -167,6 +227,7 @@ def test_missing_empty_and_renamed_files_are_refused(tmp_path):
         decode_video(tmp_path)
 
 
+@pytest.mark.faults
 def test_audio_only_is_refused(tmp_path):
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
@@ -179,6 +240,7 @@ def test_audio_only_is_refused(tmp_path):
         decode_video(path)
 
 
+@pytest.mark.faults
 def test_damage_after_the_window_still_refuses_the_clip(write_video):
     """Half of a clip's packets are overwritten: no partial result, and the count of good frames is told."""
     path = write_video("a.avi", frames=40, codec="mpeg4", options={"g": "1"})
@@ -192,6 +254,7 @@ def test_damage_after_the_window_still_refuses_the_clip(write_video):
         decode_video(path, 0, 9)
 
 
+@pytest.mark.faults
 def test_a_hanging_decoder_is_killed_and_the_next_clip_decodes(write_video, tmp_path, monkeypatch):
     path = write_video("a.mp4", frames=2)
     script = tmp_path / "hang.py"
@@ -206,6 +269,7 @@ def test_a_hanging_decoder_is_killed_and_the_next_clip_decodes(write_video, tmp_
     assert len(decode_video(path)) == 2
 
 
+@pytest.mark.faults
 def test_a_crashing_decoder_is_reported_and_the_next_clip_decodes(write_video, tmp_path, monkeypatch):
     path = write_video("a.mp4", frames=2)
     script = tmp_path / "crash.py"
@@ -259,6 +323,7 @@ REAL_FAULTS = {
 }
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", REAL_FAULTS)
 def test_real_faulty_files(real_files, name):
     path: Path = real_files("fault_inputs") / name

@@ -11,6 +11,7 @@ from bench.data import ClipError, ClipProtocol, open_clips
 PROTOCOL = ClipProtocol(frames=5, size=16)
 
 
+@pytest.mark.faults
 def test_files_are_found_at_any_depth_in_bytewise_order(write_video):
     video = write_video("b.mp4", frames=5)
     root = video.parent
@@ -52,6 +53,7 @@ def test_fingerprint_ignores_where_the_folder_is_but_not_what_is_in_it(tmp_path)
     assert first != open_clips("folder", str(tmp_path / "one"), "all").fingerprint
 
 
+@pytest.mark.faults
 def test_a_bad_file_stays_in_the_set_and_is_named_when_read(write_video):
     root = write_video("good.mp4", frames=5).parent
     (root / "bad.mp4").write_text("no video")

@@ -59,6 +59,7 @@ def test_same_seed_same_batches_and_other_seed_others():
     assert not torch.equal(batches(3), batches(4))
 
 
+@pytest.mark.faults
 def test_resume_continues_the_sequence_exactly():
     items = [noise("a"), broken("x"), noise("b", 1)]
     source = sampler(items)
@@ -79,6 +80,7 @@ def test_state_survives_torch_save_without_pickled_classes(tmp_path):
     source.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
 
 
+@pytest.mark.faults
 def test_state_of_other_clips_is_refused():
     with pytest.raises(ValueError, match="other clips"):
         sampler([noise("a")]).load_state_dict(sampler([noise("b")]).state_dict())

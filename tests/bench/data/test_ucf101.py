@@ -29,6 +29,7 @@ def build(
     return str(root)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("ending", ["\r\n", "\n"])
 @pytest.mark.parametrize("label", ["", " 7"])
 @pytest.mark.parametrize("blank", ["", "\r\n", "  \n"])
@@ -38,6 +39,7 @@ def test_endings_labels_blank_lines_and_order_do_not_change_the_list(ending, lab
     assert parse_list((blank + "".join(lines) + blank).encode(), "list") == ENTRIES
 
 
+@pytest.mark.faults
 def test_same_list_same_fingerprint_and_the_files_keep_their_case(tmp_path):
     first = open_clips("ucf101", build(tmp_path / "a"), "test01")
     second = open_clips("ucf101", build(tmp_path / "b", list(reversed(ENTRIES))), "heldout")
@@ -56,6 +58,7 @@ def test_nested_and_flat_layouts(tmp_path, layout):
     assert clips.missing == []
 
 
+@pytest.mark.faults
 def test_missing_files_stay_listed_are_counted_and_refuse_to_be_read(tmp_path):
     clips = open_clips("ucf101", build(tmp_path, files=ENTRIES[:1]), "test01")
     assert clips.names == ENTRIES
@@ -66,6 +69,7 @@ def test_missing_files_stay_listed_are_counted_and_refuse_to_be_read(tmp_path):
         clips.read(ENTRIES[1], ClipProtocol())
 
 
+@pytest.mark.faults
 def test_a_file_of_another_case_is_not_taken_for_the_listed_one(tmp_path):
     wrong_case = ENTRIES[1].replace("HandStand", "Handstand")
     clips = open_clips("ucf101", build(tmp_path, files=[ENTRIES[0], wrong_case, ENTRIES[2]]), "test01")
@@ -74,12 +78,14 @@ def test_a_file_of_another_case_is_not_taken_for_the_listed_one(tmp_path):
     assert clips.missing == [ENTRIES[1]]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("entry", ["/etc/passwd", "../x.avi", "A/../../x.avi", "C:/x.avi", "A\\x.avi", "A/\0x.avi"])
 def test_entries_outside_the_set_are_refused_by_name(tmp_path, entry):
     with pytest.raises(ValueError, match="1 entries that point outside"):
         open_clips("ucf101", build(tmp_path, [*ENTRIES, entry]), "test01")
 
 
+@pytest.mark.faults
 def test_repeated_entries_are_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match="1 repeated entries: 'YoYo"):
         open_clips("ucf101", build(tmp_path, [*ENTRIES, ENTRIES[2]]), "test01")
@@ -104,6 +110,7 @@ def test_user_mistakes_get_one_clear_sentence(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("split", sorted(OFFICIAL_COUNTS))
 def test_real_official_lists(real_files, split):
     name = f"{split[:-2]}list{split[-2:]}.txt"

@@ -90,6 +90,7 @@ def test_backbone_comes_from_the_variable_then_from_the_hub_cache(weights, monke
     assert make_metric("lpips").unavailable() is None
 
 
+@pytest.mark.faults
 def test_absence_is_said_in_one_line_with_the_command_and_without_a_download(weights, monkeypatch, tmp_path, clip_CTHW):
     def refuse(*_: object) -> None:
         raise AssertionError("the network was touched")
@@ -107,6 +108,7 @@ def test_absence_is_said_in_one_line_with_the_command_and_without_a_download(wei
     assert metric.unavailable().endswith("pip install --no-deps lpips")
 
 
+@pytest.mark.faults
 def test_other_weights_are_refused(weights, monkeypatch):
     monkeypatch.setattr(lpips_module, "BACKBONE_SHA256_START", "7be5be79")
     assert "has sha256" in Lpips(weights[0]).unavailable()

@@ -79,6 +79,7 @@ def test_no_gradient_graph_is_kept(name, clip_CTHW):
     assert not make_metric(name)(clip_CTHW, damaged(clip_CTHW, 0.1).requires_grad_()).requires_grad
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", METRICS.names())
 @pytest.mark.parametrize(
     ("spoil", "words"),

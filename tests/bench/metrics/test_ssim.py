@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from bench.metrics import make_metric
@@ -40,5 +41,6 @@ def test_identical_is_one_and_negative_is_negative(clip_CTHW):
     assert (make_metric("ssim")(clip_CTHW, -clip_CTHW) < 0).all()
 
 
+@pytest.mark.faults
 def test_window_sized_frames_work():
     assert make_metric("ssim")(torch.zeros(3, 2, 11, 11), torch.zeros(3, 2, 11, 11)).tolist() == [1.0, 1.0]

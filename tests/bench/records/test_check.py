@@ -29,6 +29,7 @@ def test_a_sound_folder_has_no_problem(folder, capsys):
     assert "2 ok, 1 oom runs" in capsys.readouterr().out
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("kind", ["runs", "measurements"])
 def test_a_torn_file_is_a_lost_run(folder, kind, capsys):
     path = folder / kind / "a.parquet"

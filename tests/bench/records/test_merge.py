@@ -14,6 +14,7 @@ def snapshot(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.parquet")}
 
 
+@pytest.mark.faults
 def test_merging_twice_is_merging_once(tmp_path):
     sources = [store(tmp_path / "a", make_run("r1"), make_run("r2")), store(tmp_path / "b", make_run("r3"))]
     first = records.merge(sources, tmp_path / "all")
@@ -26,6 +27,7 @@ def test_merging_twice_is_merging_once(tmp_path):
     assert records.stored_runs(tmp_path / "all") == {"r1", "r2", "r3"}
 
 
+@pytest.mark.faults
 def test_the_order_of_sources_does_not_matter(tmp_path):
     sources = [
         store(tmp_path / "a", make_run("r", psnr=30.0, finished_at="2026-01-01T00:00:00+00:00")),

@@ -59,6 +59,7 @@ def test_rows_of_a_few_runs_come_from_their_own_files(tmp_path):
     assert list(records.rows_at(places, ["r", "q"])["run_id"].unique()) == ["q"]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("broken", ["runs", "measurements"])
 def test_a_torn_pack_is_named(tmp_path, broken):
     records.pack(store(tmp_path / "a", make_run("r")), tmp_path / "b")
@@ -69,6 +70,7 @@ def test_a_torn_pack_is_named(tmp_path, broken):
     assert "torn" in str(problems[0])
 
 
+@pytest.mark.faults
 def test_hostile_rows_of_a_pack_are_left_out_and_the_others_read(tmp_path):
     rows = [make_run(f"r{n}")[0] | {"schema_version": 1} for n in range(5)]
     rows[1]["run_id"] = "../../etc/passwd"
@@ -83,6 +85,7 @@ def test_hostile_rows_of_a_pack_are_left_out_and_the_others_read(tmp_path):
     assert len(problems) == 3
 
 
+@pytest.mark.faults
 def test_a_newer_pack_is_refused_by_name(tmp_path):
     records.pack(store(tmp_path / "a", make_run("r")), tmp_path / "b")
     path = pack_paths(tmp_path / "b")[0]
@@ -136,6 +139,7 @@ def test_pictures_come_back_bit_for_bit(tmp_path):
     assert png_bytes(frames[0]).startswith(b"\x89PNG")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(("run_id", "clip"), [("..", "a"), ("a/b", "a"), ("r", ".."), ("r", ""), ("r", "x" * 300)])
 def test_no_name_leaves_the_folder_of_pictures(tmp_path, run_id, clip):
     with pytest.raises(ValueError, match=r"cannot name|not a safe"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,11 +56,13 @@ BAD_RUNS = {
     "null": (lambda path: rewrite(path, lambda t: replace_value(t, "label", None)), "label"),
     "status": (lambda path: rewrite(path, lambda t: replace_value(t, "status", "great")), "great"),
     "json": (lambda path: rewrite(path, lambda t: replace_value(t, "spec_json", "{")), "spec_json"),
+    "deep json": (lambda path: rewrite(path, lambda t: replace_value(t, "spec_json", "[" * 100_000)), "spec_json"),
     "renamed": (lambda path: rewrite(path, lambda t: replace_value(t, "run_id", "else")), "run_id differs"),
     "a folder": (lambda path: (path.unlink(), path.mkdir()), "."),
 }
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", BAD_RUNS)
 def test_a_bad_runs_file_is_named_and_the_good_run_read(folder, name):
     spoil, reason = BAD_RUNS[name]
@@ -75,6 +79,7 @@ BAD_MEASUREMENTS = {
 }
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", BAD_MEASUREMENTS)
 def test_a_bad_measurements_file_takes_its_run_out(folder, name):
     spoil, reason = BAD_MEASUREMENTS[name]
@@ -92,6 +97,7 @@ def assert_only_good_is_read(folder, bad, reason):
     assert records.stored_runs(folder) == {"good"}
 
 
+@pytest.mark.faults
 def test_a_flipped_byte_is_noticed_or_harmless(folder):
     """Wherever it falls: what is read is what was written, or the file is named."""
     path = folder / "measurements" / "bad.parquet"
@@ -107,6 +113,7 @@ def test_a_flipped_byte_is_noticed_or_harmless(folder):
     assert noticed > 50
 
 
+@pytest.mark.faults
 def test_an_extra_column_is_ignored(folder):
     rewrite(folder / "runs" / "bad.parquet", lambda t: t.append_column("mood", pa.array(["fine"])))
     runs, _, problems = records.read(folder)
@@ -146,6 +153,7 @@ def test_a_run_in_two_folders_counts_once_and_the_ok_one_wins(tmp_path):
         assert len(measurements) == len(make_run("r")[1])
 
 
+@pytest.mark.faults
 def test_a_gap_and_a_measured_nan_stay_apart(tmp_path):
     row, rows = make_run("r")
     rows[0]["value"] = float("nan")
@@ -161,3 +169,47 @@ def test_no_result_file_is_touched_by_reading(folder):
     records.read(folder)
     records.stored_runs(folder)
     assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")} == before
+
+
+read_module = sys.modules["bench.records.read"]  # the package has a function of that name
+FIRST_VERSION = Path(__file__).parents[2] / "data" / "results_v1"
+
+
+@pytest.mark.faults
+def test_what_the_first_version_stored_is_read():
+    runs, measurements, problems = records.read(FIRST_VERSION)
+    assert problems == []
+    assert list(runs["run_id"]) == ["first-version"]
+    assert measurements["value"].notna().sum() > 20
+
+
+@pytest.fixture
+def next_version(monkeypatch):
+    """As if this were the version after: both tables have a column more, which may be empty."""
+    for module, name in ((read_module, "RUNS"), (read_module, "MEASUREMENTS")):
+        schema = getattr(module, name)
+        monkeypatch.setattr(module, name, schema.append(pa.field("came_later", pa.string())))
+    monkeypatch.setattr(read_module, "SCHEMA_VERSION", records.SCHEMA_VERSION + 1)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_from_before_a_column_are_read_and_the_column_is_empty(tmp_path, packed, request):
+    folder = store(tmp_path / "results", make_run("old", psnr=31.0))
+    if packed:
+        assert records.pack([folder], tmp_path / "packed") == (1, [])
+        folder = tmp_path / "packed"
+    before = records.read(folder)
+    request.getfixturevalue("next_version")
+    runs, measurements, problems = records.read(folder)
+    assert problems == []
+    for now, then in ((runs, before[0]), (measurements, before[1])):
+        assert now.pop("came_later").isna().all()
+        assert now.equals(then)
+
+
+@pytest.mark.faults
+def test_a_column_that_must_be_there_is_missed_in_older_files_too(folder, next_version):
+    rewrite(folder / "runs" / "bad.parquet", lambda t: t.drop_columns(["device_id"]))
+    problem = next(p for p in records.read(folder)[2] if p.path.endswith("runs/bad.parquet"))
+    assert problem.reason == "missing or differently typed columns: device_id"

@@ -124,6 +124,7 @@ def test_a_summary_of_arms_has_no_student_and_no_teacher(results):
     assert summary["speedup"].isna().all()
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("noise", "drift", "clocks", "said"),
     [

@@ -37,6 +37,7 @@ SPECS = {
 }
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize(("tile", "chunk", "n"), [(3, None, 1), ((2, 5), 2, 2), (4, 1, 1)])
 def test_tiles_give_the_whole_frames(name, tile, chunk, n):

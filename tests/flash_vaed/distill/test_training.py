@@ -217,6 +217,7 @@ def test_accumulated_micro_batches_are_one_batch():
         torch.testing.assert_close(one, two, atol=1e-5, rtol=0)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("phase", ALL)
 def test_a_loss_that_is_no_number_stops_the_training(phase):
     teacher = own_teacher()
@@ -238,6 +239,7 @@ def plan_and_start(phase: str, ema: float = 0.5, critic: float = 0.05):
     return teacher, small_student(teacher), recipe.plans()[0], recipe.settings, OwnVideo(teacher)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("phase", ALL)
 def test_killed_and_resumed_is_as_if_nothing_had_been(phase, tmp_path):
     teacher, whole, plan, settings, video = plan_and_start(phase)
@@ -262,6 +264,7 @@ def test_killed_and_resumed_is_as_if_nothing_had_been(phase, tmp_path):
     assert found == expected
 
 
+@pytest.mark.faults
 def test_a_snapshot_of_other_settings_is_refused(tmp_path):
     teacher, student, plan, settings, video = plan_and_start("joint")
     snapshots = Snapshots(tmp_path / "state.pt", every_s=0.0)
@@ -270,6 +273,7 @@ def test_a_snapshot_of_other_settings_is_refused(tmp_path):
         train_phase(teacher, student, plan, replace(settings, lr=0.5), video, None, snapshots)
 
 
+@pytest.mark.faults
 def test_a_loss_that_turns_bad_leaves_the_last_good_state(tmp_path):
     teacher, student, plan, settings, video = plan_and_start("joint")
     snapshots = Snapshots(tmp_path / "state.pt", every_s=0.0)
@@ -310,6 +314,7 @@ def _one_of_two(rank: int, folder: str, phase: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("phase", ALL)
 def test_two_processes_give_the_student_of_one(phase, tmp_path):
     teacher, alone, plan, settings, video = plan_and_start(phase)
