@@ -9,7 +9,7 @@ from typing import TextIO
 from tqdm import tqdm
 
 from bench.isolate import Message
-from bench.sweep import STORED, Done, RunRequest
+from bench.sweep import STORED, SUBMITTED, Done, RunRequest
 
 
 class Display:
@@ -38,7 +38,7 @@ class Display:
         count = self._count()
         self.done.append(done)
         self._last_step = ""
-        if done.status == STORED and self.total > 1:
+        if done.status == SUBMITTED or (done.status == STORED and self.total > 1):
             return  # counted in the closing line
         took = "stored already" if done.status == STORED else f"{done.wall_s:.0f} s"
         reason = f"  {done.error}" if done.error else ""
@@ -51,6 +51,8 @@ class Display:
         stored = sum(done.status == STORED for done in self.done)
         if stored and self.total > 1:
             self._print(f"{stored} of {self.total} runs were stored already and are not repeated")
+        if submitted := sum(done.status == SUBMITTED for done in self.done):
+            self._print(f"{submitted} of {self.total} runs are in the queue; the same command collects them")
 
     def _count(self) -> str:
         width = len(str(self.total))
