@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
+import time
+import uuid
 from pathlib import Path
 from typing import Any
 
 import torch
 
+STALE_PARTIAL_S = 3600.0  # a partial file older than this belongs to a killed process
+
 
 def save_snapshot(path: Path, state: dict[str, Any]) -> None:
-    """Write beside, flush to disk, rename: a reader sees the old snapshot or the new one, never half of either."""
+    """Write beside, flush to disk, rename: a reader sees the old snapshot or the new one, never half of either.
+
+    Several processes may write one snapshot: each writes a file of its own, and the last rename wins.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    for left in path.parent.glob(f".{path.name}.*.partial"):
+        if time.time() - left.stat().st_mtime > STALE_PARTIAL_S:
+            left.unlink(missing_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
     with partial.open("wb") as file:
         torch.save(state, file)
         file.flush()

@@ -1,0 +1,62 @@
+"""What runs do in the tests of launchers; importable in any process, on any machine."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from bench import sweep
+from bench.job import Job
+from tests.bench.sweep_targets import measure
+
+
+def note(job: Job, emit: Any) -> dict[str, Any]:
+    """Measure, and leave a line with the run's seed, process, threads and GPU in the cache folder."""
+    facts = f"{job.spec.seed} {os.getpid()} {job.threads} {os.environ.get('CUDA_VISIBLE_DEVICES', '-')}\n"
+    _append(Path(job.places.cache) / "notes", facts)
+    return measure(job, emit)
+
+
+def note_slowly(job: Job, emit: Any) -> dict[str, Any]:
+    time.sleep(0.4)
+    return note(job, emit)
+
+
+def note_as_a_run(job: Job, emit: Any) -> dict[str, Any]:
+    """As the process of a real run begins, before anything of CUDA is asked for."""
+    from bench import run
+
+    run.execute = note_slowly
+    return sweep.execute(job, emit)
+
+
+def die_on_odd_seeds(job: Job, emit: Any) -> dict[str, Any]:
+    if job.spec.seed % 2:
+        os._exit(139)
+    return measure(job, emit)
+
+
+def count_on(job: Job, emit: Any) -> dict[str, Any]:
+    """A training of 40 steps that keeps where it stands in a file, and notes every step it does."""
+    cache = Path(job.places.cache)
+    state = cache / f"state-{job.spec.seed}"
+    for step in range(int(state.read_text()) if state.exists() else 0, 40):
+        _append(cache / "notes", f"{job.spec.seed} {os.getpid()} {step}\n")
+        state.write_text(str(step + 1))
+        emit({"step": "counting", "done": step, "total": 40})
+        time.sleep(0.1)
+    return measure(job, emit)
+
+
+def notes(folder: Path) -> list[list[str]]:
+    """The words of every line that was left."""
+    path = folder / "cache" / "notes"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _append(path: Path, line: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(line)
