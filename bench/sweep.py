@@ -88,11 +88,16 @@ def sequential(requests: Iterable[RunRequest], watch: Watch, target: Target = ex
         yield perform(request, watch, target)
 
 
-def perform(request: RunRequest, watch: Watch, target: Target = execute) -> Done:
+def perform(
+    request: RunRequest,
+    watch: Watch,
+    target: Target = execute,
+    before_storing: Callable[[Outcome], None] = lambda outcome: None,
+) -> Done:
     """Do one run in a process of its own and store its rows, whatever happened; a run stored as ok is left alone.
 
-    target: what the process does (the run itself). `ValueError` for an absent device or a folder that cannot be
-    written.
+    target: what the process does (the run itself). before_storing: sees how it ended; what it raises leaves the run
+    unstored. `ValueError` for an absent device or a folder that cannot be written.
     """
     device = detect(request.device, request.threads, request.gpu or 0)
     run_id = request.spec.run_id(device.device_id)
@@ -113,6 +118,7 @@ def perform(request: RunRequest, watch: Watch, target: Target = execute) -> Done
     outcome = isolate.call(
         target, job, log_path=log_path, timeout_s=request.timeout_s, on_message=functools.partial(watch, request)
     )
+    before_storing(outcome)
     found = outcome.value or {"rows": [], "warnings": []}
     row = _run_row(request, run_id, device, outcome, started, found["warnings"])
     records.write_run(request.results, row, found["rows"])

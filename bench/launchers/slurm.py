@@ -7,14 +7,17 @@ even wait; rows are stored by the jobs, and the same command finds its jobs by t
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from filelock import FileLock
@@ -24,6 +27,7 @@ from bench.launchers.base import LAUNCHERS, Launcher, anywhere, arrived, lost, n
 from bench.launchers.tickets import Ticket, Tickets
 from bench.sweep import STORED, SUBMITTED, Done, RunRequest, Target, Watch, execute, perform
 
+LEAVING_S = 300.0  # longer than SLURM waits between its first and its last signal
 OF_SLURM = {signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT}  # sent to every process of a job
 
 
@@ -162,12 +166,32 @@ class Errand:
         held = signal.pthread_sigmask(signal.SIG_BLOCK, OF_SLURM)
         isolate.start_server()
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
-        return perform(request, _Log(), self.target)
+        return perform(request, _Log(), self.target, _Leaving().wait_if_killed)
 
     def checkpoint(self, request: RunRequest) -> Any:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, request)
+
+
+class _Leaving:
+    """Whether SLURM has begun to end this job. It kills one process after the other: a run that died before its job
+    has not failed, and nothing is stored for it.
+    """
+
+    def __init__(self) -> None:
+        self._told, self._before = False, signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, self._tell)
+
+    def wait_if_killed(self, outcome: isolate.Outcome) -> None:
+        if self._told and outcome.status == "crashed":
+            time.sleep(LEAVING_S)
+            sys.exit("this job was told to end, and its run was killed")
+
+    def _tell(self, number: int, frame: FrameType | None) -> None:
+        self._told = True
+        if callable(self._before):
+            self._before(number, frame)
 
 
 class _Log:
@@ -201,6 +225,8 @@ def _end(job: Any, request: RunRequest) -> Done:
 
 
 def _lives(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # a child of ours that has ended is there until somebody asks
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -54,6 +55,34 @@ def test_a_writer_that_dies_leaves_the_old_snapshot(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         save_snapshot(path, {"steps": 2})
     assert load_snapshot(path) == {"steps": 1}
+
+
+def test_two_writers_at_once_leave_a_whole_snapshot(tmp_path, monkeypatch):
+    """The second begins and ends while the first is half through its file."""
+    path, save = tmp_path / "snapshot.pt", torch.save
+
+    def interleaved(state, file):
+        file.write(b"half of the first")
+        file.flush()
+        monkeypatch.setattr(module.torch, "save", save)
+        save_snapshot(path, {"by": "second"})
+        file.seek(0)
+        save(state, file)
+
+    monkeypatch.setattr(module.torch, "save", interleaved)
+    save_snapshot(path, {"by": "first", "weights": torch.arange(1000.0)})
+    assert load_snapshot(path)["by"] == "first"
+    assert [file.name for file in tmp_path.iterdir()] == ["snapshot.pt"]
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_snapshot_an_hour_later(tmp_path):
+    dead, living = tmp_path / ".snapshot.pt.1.partial", tmp_path / ".snapshot.pt.2.partial"
+    for partial in (dead, living):
+        partial.write_bytes(b"half")
+    old_s = dead.stat().st_mtime - module.STALE_PARTIAL_S - 1
+    os.utime(dead, (old_s, old_s))
+    save_snapshot(tmp_path / "snapshot.pt", {"steps": 1})
+    assert sorted(file.name for file in tmp_path.iterdir()) == [living.name, "snapshot.pt"]
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")

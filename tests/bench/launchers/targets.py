@@ -14,7 +14,7 @@ from tests.bench.sweep_targets import measure
 
 def note(job: Job, emit: Any) -> dict[str, Any]:
     """Measure, and leave a line with the run's seed, process, threads and GPU in the cache folder."""
-    facts = f"{job.spec.seed} {os.getpid()} {job.threads} {os.environ.get('CUDA_VISIBLE_DEVICES', '-')}\n"
+    facts = f"{job.spec.seed} {os.getpid()} {job.threads} {os.environ.get('CUDA_VISIBLE_DEVICES') or '-'}\n"
     _append(Path(job.places.cache) / "notes", facts)
     return measure(job, emit)
 

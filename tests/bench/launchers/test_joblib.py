@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -70,8 +71,10 @@ def test_failures_of_every_kind_are_rows_of_their_own_run(tmp_path):
     assert len(records.read(tmp_path / "results")[0]) == 6
 
 
-def test_how_a_crowd_of_children_ended_is_never_mixed_up(tmp_path):
-    """Two threads that ask how one child ended: the second would be told 255."""
+def test_how_a_crowd_of_children_ended_is_never_mixed_up(tmp_path, monkeypatch):
+    """Starting a child asks how the others ended; of two threads that ask at once the second would be told 255."""
+    read = forkserver.read_signed
+    monkeypatch.setattr(forkserver, "read_signed", lambda pipe: time.sleep(0.02) or read(pipe))
     done = launch([request(tmp_path, seed) for seed in range(40)], targets.die_on_odd_seeds, n_jobs=8)
     crashed = [d for d in done if d.status == "crashed"]
     assert len(crashed) == 20
