@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from bench import sweep
 from bench.job import Job
@@ -21,6 +24,31 @@ def note(job: Job, emit: Any) -> dict[str, Any]:
 
 def note_slowly(job: Job, emit: Any) -> dict[str, Any]:
     time.sleep(0.4)
+    return note(job, emit)
+
+
+def note_begin_and_end(job: Job, emit: Any) -> dict[str, Any]:
+    """A run of a second that notes when it begins and when it ends."""
+    _append(Path(job.places.cache) / "notes", f"{job.spec.seed} {os.getpid()} begin\n")
+    time.sleep(1.0)
+    _append(Path(job.places.cache) / "notes", f"{job.spec.seed} {os.getpid()} end\n")
+    return measure(job, emit)
+
+
+def under_way(folder: Path) -> dict[str, int]:
+    """Processes that have noted their beginning and not their end, by the seed of their run."""
+    noted = notes(folder)
+    ended = {pid for _, pid, word in noted if word == "end"}
+    return {seed: int(pid) for seed, pid, word in noted if word == "begin" and pid not in ended}
+
+
+def kill_the_worker_on_odd_seeds(job: Job, emit: Any) -> dict[str, Any]:
+    """Kill the process that waits for this run, as an exhausted memory would."""
+    if job.spec.seed % 2:
+        note(job, emit)
+        server = psutil.Process(os.getppid())
+        os.kill(server.ppid(), signal.SIGKILL)
+        time.sleep(600)
     return note(job, emit)
 
 
