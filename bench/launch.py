@@ -40,7 +40,7 @@ def launch(verb: str, points: Sequence[Point], argv: Sequence[str], show: bool =
     """
     if show:
         return _show(points)
-    prepared, launcher = _prepare(verb, points, argv)
+    prepared, launcher = prepare(verb, points, argv)
     display = Display(len(prepared), max(len(p.request.label) for p in prepared))
     done = []
     try:
@@ -53,7 +53,7 @@ def launch(verb: str, points: Sequence[Point], argv: Sequence[str], show: bool =
     return _report_failures(verb, prepared, done, argv)
 
 
-def _prepare(verb: str, points: Sequence[Point], argv: Sequence[str]) -> tuple[list[Prepared], Launcher]:
+def prepare(verb: str, points: Sequence[Point], argv: Sequence[str]) -> tuple[list[Prepared], Launcher]:
     """Requests for all points, in order, and who does them; points that come to the same run are run once."""
     configs = [_checked(point) for point in points]
     prepared: dict[str, Prepared] = {}
