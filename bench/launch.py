@@ -15,6 +15,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from bench import analysis, records, schema
+from bench.composer import Composer
 from bench.config import compose, to_config, to_launcher, to_run_spec
 from bench.job import Places
 from bench.launchers import Launcher
@@ -55,7 +56,8 @@ def launch(verb: str, points: Sequence[Point], argv: Sequence[str], show: bool =
 
 def prepare(verb: str, points: Sequence[Point], argv: Sequence[str]) -> tuple[list[Prepared], Launcher]:
     """Requests for all points, in order, and who does them; points that come to the same run are run once."""
-    configs = [_checked(point) for point in points]
+    composer = Composer()
+    configs = [_checked(point, composer) for point in points]
     prepared: dict[str, Prepared] = {}
     for point, (config, spec) in zip(points, configs, strict=True):
         request = _request(verb, point, config, pin(spec), argv)
@@ -68,10 +70,10 @@ def prepare(verb: str, points: Sequence[Point], argv: Sequence[str]) -> tuple[li
     return list(prepared.values()), launchers.pop()
 
 
-def _checked(point: Point) -> tuple[schema.Config, RunSpec]:
+def _checked(point: Point, composer: Composer) -> tuple[schema.Config, RunSpec]:
     """Config and spec of one point; a mistake in it is a `ValueError` that names the point."""
     try:
-        config = to_config(compose(point.overrides), schema.Config)
+        config = to_config(composer.compose(point.overrides), schema.Config)
         return config, to_run_spec(config)
     except ValueError as error:
         raise ValueError(f"point {point.label!r}: {error}" if point.label else str(error)) from error
