@@ -13,22 +13,21 @@ has none, both make the same artefact and the later rename wins: that costs work
 from __future__ import annotations
 
 import ast
-import contextlib
 import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from bench.locks import alone
 from bench.paths import ROOT
 from bench.records.write import write_atomically
 
@@ -81,7 +80,7 @@ class Cache:
         stored = self._read(path)
         if stored is not None:
             return stored
-        with self._alone(path):
+        with alone(self.folder / "locks" / f"{kind}-{path.stem}.lock"):
             if _state(path) != seen:  # another process has made it meanwhile
                 stored = self._read(path)
             made = stored or build()
@@ -100,17 +99,6 @@ class Cache:
     def path(self, kind: str, key: Mapping[str, Any]) -> Path:
         """Where the artefact of `key` lies or would lie."""
         return self.folder / kind / f"{digest({'code': code_fingerprint(), 'kind': kind, **key})}.safetensors"
-
-    @contextlib.contextmanager
-    def _alone(self, path: Path) -> Iterator[None]:
-        """The right to make one artefact, or everybody's where it cannot be had exclusively."""
-        lock = FileLock(self.folder / "locks" / f"{path.parent.name}-{path.stem}.lock")
-        with contextlib.suppress(OSError, NotImplementedError):
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _read(self, path: Path) -> Artefact | None:
         """The stored artefact; None when there is none, or when it is damaged (which is reported)."""

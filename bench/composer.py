@@ -43,4 +43,4 @@ class Composer:
 def _chooses(override: str) -> bool:
     """Whether an override names an option of a group, a file, and not a value."""
     key = override.split("=", 1)[0]
-    return "@" in key or key == "ablations" or (ROOT / "conf" / key).is_dir()
+    return key == "ablations" or (ROOT / "conf" / key).is_dir()

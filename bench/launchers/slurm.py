@@ -20,11 +20,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from filelock import FileLock
-
 from bench import isolate, records
 from bench.launchers.base import LAUNCHERS, Launcher, anywhere, arrived, lost, needed
 from bench.launchers.tickets import Ticket, Tickets
+from bench.locks import alone
 from bench.sweep import STORED, SUBMITTED, Done, RunRequest, Target, Watch, execute, perform
 
 LEAVING_S = 300.0  # longer than SLURM waits between its first and its last signal
@@ -59,7 +58,7 @@ class Slurm(Launcher):
         folder = Path(self.folder).expanduser().absolute()
         tickets = Tickets(folder / "tickets", f"{self.cluster} {self.partition} {self.constraint} {self.sbatch}")
         settled = {request.spec.digest(): anywhere(request, self.cpus_per_run) for request in requests}
-        with FileLock(folder / "submitting.lock"):  # two commands must not submit one run twice
+        with alone(folder / "submitting.lock"):  # two commands must not submit one run twice
             queued, stored = self._find(list(settled.values()), tickets, folder)
             known = {request.spec.digest() for request in [*queued.values(), *(done.request for done in stored)]}
             missing = [request for digest, request in settled.items() if digest not in known]

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from bench import cache as cache_module
+from bench import locks
 from bench.cache import Artefact, Cache, digest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,7 +174,7 @@ def test_a_file_system_without_locks_costs_work_and_harms_nothing(cache, warning
     def without(self):
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(cache_module.FileLock, "acquire", without)
+    monkeypatch.setattr(locks.FileLock, "acquire", without)
 
     def build():
         if not cache.holds("kind", KEY):
