@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -22,18 +23,24 @@ class Display:
         self._terminal = self.stream.isatty()
         self._bar: tqdm | None = None
         self._last_step = ""
+        self._lock = threading.RLock()  # runs side by side report from threads of their own
 
     def watch(self, request: RunRequest, message: Message) -> None:
         """Show a message of the run under way: {"step": text}, for a training with "done", "total" and "values"."""
         step, done, total = str(message["step"]), message.get("done"), message.get("total")
-        if self._terminal:
-            self._draw(f"{self._count()} {request.label}: {step}{_shown(message.get('values', {}))}", done, total)
-        elif self.total == 1 and step != self._last_step:
-            self._print(f"  {step}")
-        self._last_step = step
+        with self._lock:
+            if self._terminal:
+                self._draw(f"{self._count()} {request.label}: {step}{_shown(message.get('values', {}))}", done, total)
+            elif self.total == 1 and step != self._last_step:
+                self._print(f"  {step}")
+            self._last_step = step
 
     def finish(self, done: Done) -> None:
         """Show how a run ended."""
+        with self._lock:
+            self._finish(done)
+
+    def _finish(self, done: Done) -> None:
         self._clear()
         count = self._count()
         self.done.append(done)
@@ -47,7 +54,8 @@ class Display:
 
     def close(self) -> None:
         """Take the bar away and say how many runs were not repeated."""
-        self._clear()
+        with self._lock:
+            self._clear()
         stored = sum(done.status == STORED for done in self.done)
         if stored and self.total > 1:
             self._print(f"{stored} of {self.total} runs were stored already and are not repeated")

@@ -197,7 +197,7 @@ class DeviceConf:
 
 @dataclass
 class PathsConf:
-    results: str = "results/local"
+    results: str = "results/local"  # or an address, such as s3://bucket/results
     cache: str = ".cache"
     logs: str = ".cache/logs"
     curves: str | None = ".cache/curves"  # training curves for TensorBoard; null writes none

@@ -26,8 +26,9 @@ from bench.launchers.tickets import Ticket, Tickets
 from bench.locks import alone
 from bench.sweep import STORED, SUBMITTED, Done, RunRequest, Target, Watch, execute, perform
 
+GONE_S = 30.0  # after a job has left the queue, its result may still be on its way through the file system
 LEAVING_S = 300.0  # longer than SLURM waits between its first and its last signal
-OF_SLURM = {signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT}  # sent to every process of a job
+OF_SLURM = {signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM}  # sent to every process of a job
 
 
 @LAUNCHERS.register("slurm")
@@ -79,6 +80,9 @@ class Slurm(Launcher):
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"launcher=slurm: {isolate.one_line(error)}") from error
         named = {"partition": self.partition, "account": self.account, "qos": self.qos, "constraint": self.constraint}
+        for option in self.sbatch:
+            if "=" not in option:
+                raise ValueError(f"launcher.sbatch={option!r} is not NAME=VALUE, such as gres=gpu:a100:1")
         executor.update_parameters(
             name="flash-vaed",
             timeout_min=self.timeout_min,
@@ -113,17 +117,17 @@ class Slurm(Launcher):
 
     def _collect(self, queued: dict[Any, RunRequest], tickets: Tickets, watch: Watch) -> Iterator[Done]:
         """Ends of jobs as they come; with wait=false those that are there, and `SUBMITTED` for the others."""
-        gone: set[Any] = set()  # left the queue before the last look: a result would be here by now
+        seen_s = dict.fromkeys(queued, time.monotonic())  # when a job was last in the queue
         while queued:
-            states = self._states(list(queued))
+            states, now_s = self._states(list(queued)), time.monotonic()
+            seen_s |= dict.fromkeys(states, now_s)
             for job, request in list(queued.items()):
-                if job.paths.result_pickle.exists() or (job in gone and job not in states):
+                if job.paths.result_pickle.exists() or now_s - seen_s[job] >= GONE_S:
                     done = _end(job, request)
                     tickets.write(request, Ticket(job.job_id, done.run_id))
                     del queued[job]
                     yield done
-            gone = queued.keys() - states.keys()
-            if not self.wait and not gone:
+            if not self.wait and queued.keys() <= states.keys():
                 yield from (Done(request, "", SUBMITTED, None, 0.0, "") for request in queued.values())
                 return
             for job in queued.keys() & states.keys():

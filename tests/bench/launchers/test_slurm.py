@@ -167,7 +167,7 @@ def test_a_command_that_dies_loses_nothing_and_the_next_one_collects(cluster, la
     assert len(targets.notes(tmp_path)) == 80
 
 
-def test_a_job_that_vanishes_is_a_failure_and_is_submitted_again_next_time(cluster, launch, tmp_path):
+def test_a_job_that_vanishes_is_a_failure_and_is_submitted_again_next_time(cluster, launch, tmp_path, monkeypatch):
     launch([request(tmp_path)], targets.count_on, wait=False)
     wait_for(lambda: len(targets.notes(tmp_path)) > 2)
     pid = int(targets.notes(tmp_path)[0][1])
@@ -177,6 +177,7 @@ def test_a_job_that_vanishes_is_a_failure_and_is_submitted_again_next_time(clust
         job = process_of(tmp_path)
         for process in (job.parent(), job):
             process.kill()
+    monkeypatch.setattr(module, "GONE_S", 1.0)
     (done,) = launch([request(tmp_path, again=True)], targets.count_on)  # again: collect what there is, do not skip
     if done.failed:  # the job was still in the queue when this command looked
         assert "without a result" in done.error
@@ -187,16 +188,20 @@ def test_a_job_that_vanishes_is_a_failure_and_is_submitted_again_next_time(clust
 
 
 def test_a_job_lost_while_waiting_is_a_failure_of_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "GONE_S", 0.5)
+
     class Lost:
         job_id = "7"
         paths = type("Paths", (), {"result_pickle": tmp_path / "absent", "stderr": tmp_path / "log"})
 
-    one = launcher(tmp_path, "slurm")
+    one = launcher(tmp_path, "slurm", poll_s=0.05)
     monkeypatch.setattr(module.Slurm, "_states", lambda self, jobs: {})
     tickets = module.Tickets(tmp_path, "")
+    start_s = time.monotonic()
     (done,) = one._collect({Lost(): request(tmp_path)}, tickets, lambda *said: None)
     assert done.failed
     assert "job 7 left the queue without a result" in done.error
+    assert time.monotonic() - start_s >= 0.5, "a result may be on its way"
     assert tickets.of(request(tmp_path)) == module.Ticket("7", "")
 
 
@@ -223,6 +228,11 @@ def test_an_impossible_run_is_told_with_the_cause(launch, tmp_path):
     (done,) = launch([dataclasses.replace(request(tmp_path), device="cuda")])
     assert done.failed
     assert "torch finds no CUDA device" in done.error
+
+
+def test_an_option_that_is_none_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"launcher\.sbatch='gres' is not NAME=VALUE"):
+        list(launcher(tmp_path, "local", sbatch=("gres",)).launch([request(tmp_path)], lambda *said: None))
 
 
 def test_no_slurm_here_is_one_line(tmp_path, monkeypatch):
