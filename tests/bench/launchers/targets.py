@@ -1,18 +1,25 @@
-"""What runs do in the tests of launchers; importable in any process, on any machine."""
+"""What runs do in the tests of launchers; importable in any process, on any machine.
+
+None of them needs torch: the jobs and workers that import this start their fork servers without it.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from bench import sweep
+from bench import isolate, sweep
 from bench.job import Job
 from tests.bench.sweep_targets import measure
+
+if "pytest" not in sys.modules:
+    isolate.PRELOAD = (__name__,)  # type: ignore[assignment]
 
 
 def note(job: Job, emit: Any) -> dict[str, Any]:
