@@ -21,7 +21,7 @@ dashboard: $(VENV)/.ready
 # lpips is taken without its dependencies: it would pull in torchvision, of which only its own weights file is used.
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[wan,demo,dashboard,figures,curves,onnx,energy,peers,browser,dev]'
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[wan,demo,dashboard,figures,curves,onnx,energy,peers,browser,joblib,slurm,ray,dev]'
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --no-deps lpips
 	touch $@
 

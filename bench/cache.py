@@ -4,6 +4,10 @@ An artefact is one safetensors file: tensors plus a small JSON document. Its nam
 of its key and of the code that makes it, so a changed input is a different file and nothing is ever stale. Files
 appear by rename only, and carry a digest of their tensors: one that is torn or altered is noticed, named in a warning
 and made again.
+
+Any number of processes, on any machines that share the folder, may use one cache: who wants what another is making
+waits for it. The lock is the file system's, so a process that dies sets the next one to work. Where the file system
+has none, both make the same artefact and the later rename wins: that costs work and harms nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from bench.locks import alone
 from bench.paths import ROOT
 from bench.records.write import sweep_partials, write_atomically
 
@@ -71,11 +76,16 @@ class Cache:
     def fetch(self, kind: str, key: Mapping[str, Any], build: Callable[[], Artefact]) -> Artefact:
         """The artefact of `key`, read back when it is stored, else built and stored."""
         path = self.path(kind, key)
+        seen = _state(path)
         stored = self._read(path)
         if stored is not None:
             return stored
-        made = build()
-        _write(path, made, key)
+        with alone(self.folder / "locks" / f"{kind}-{path.stem}.lock"):
+            if _state(path) != seen:  # another process has made it meanwhile
+                stored = self._read(path)
+            made = stored or build()
+            if stored is None:
+                _write(path, made, key)
         return made
 
     def put(self, kind: str, key: Mapping[str, Any], artefact: Artefact) -> None:
@@ -99,6 +109,15 @@ class Cache:
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             self._warn(f"cached {path.parent.name} {path.name} is unusable ({error}); made again")
             return None
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is replaced; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _parse(data: bytes) -> Artefact:

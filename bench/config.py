@@ -24,6 +24,7 @@ from bench.arguments import parse_overrides
 from bench.data import ClipProtocol
 from bench.data.clips import SOURCES
 from bench.hosts import HOSTS
+from bench.launchers import LAUNCHERS, Launcher
 from bench.metrics import METRICS
 from bench.paths import ROOT
 from bench.programs import PROGRAMS
@@ -105,6 +106,12 @@ def asked(verb: str, help_text: str | None, argv: Sequence[str], kind: type[C]) 
         print(OmegaConf.to_yaml(composed))
         return None
     return to_config(composed, kind)
+
+
+def to_launcher(config: schema.LauncherConf) -> Launcher:
+    """The launcher with its options, as the frozen value it is."""
+    kind, given = LAUNCHERS.get(config.name), {name: value for name, value in vars(config).items() if name != "name"}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
 
 
 def to_run_spec(config: schema.Config) -> RunSpec:

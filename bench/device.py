@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 from dataclasses import dataclass
 from importlib import metadata
@@ -47,14 +48,17 @@ class Device:
     facts: dict[str, Any]
 
 
-def detect(kind: str = "auto", threads: int | None = None) -> Device:
-    """The device of this machine. `ValueError` for a device that is not here or a thread count that cannot be."""
+def detect(kind: str = "auto", threads: int | None = None, gpu_index: int = 0) -> Device:
+    """The device of this machine. `ValueError` for a device that is not here or a thread count that cannot be.
+
+    gpu_index: of the GPUs that are visible here, the one that is meant.
+    """
     if kind not in KINDS:
         raise ValueError(f"unknown device {kind!r}; known: {', '.join(KINDS)}")
     cores = usable_cores()
     if threads is not None and not 1 <= threads <= cores:
         raise ValueError(f"device.threads={threads} is not possible; this process may use 1 to {cores} cores")
-    gpu = _gpu() if kind != "cpu" else None
+    gpu = _gpu(gpu_index) if kind != "cpu" else None
     if kind not in ("auto", "cpu") and gpu is None:
         raise ValueError(f"device={kind} was asked for but torch finds no CUDA device; use device=cpu or device=auto")
     if kind in PROFILES and gpu is not None and gpu["profile"] != kind:
@@ -129,13 +133,31 @@ def _host(cores: int, threads: int | None) -> dict[str, Any]:
     }
 
 
-def _gpu() -> dict[str, Any] | None:
-    """The first CUDA device as torch sees it, with driver and clocks from nvidia-smi where that is installed."""
+def gpu_uuid(index: int = 0) -> str | None:
+    """What the driver calls the GPU that is number `index` for this process; its own numbers see all GPUs there are."""
     import torch
 
     if not torch.cuda.is_available():
         return None
-    properties = torch.cuda.get_device_properties(0)
+    uuid = getattr(torch.cuda.get_device_properties(index), "uuid", None)
+    return None if uuid is None else f"GPU-{uuid}"
+
+
+def visible_gpu(index: int) -> str:
+    """What CUDA_VISIBLE_DEVICES must say for the GPU that is number `index` here to be the only one."""
+    shown = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return shown[index] if index < len(shown) else str(index)
+
+
+def _gpu(index: int) -> dict[str, Any] | None:
+    """A CUDA device as torch sees it, with driver and clocks from nvidia-smi where that is installed."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    if index >= torch.cuda.device_count():
+        raise ValueError(f"GPU {index} was asked for but torch finds {torch.cuda.device_count()}")
+    properties = torch.cuda.get_device_properties(index)
     facts = {
         "name": properties.name,
         "capability": f"{properties.major}.{properties.minor}",
@@ -146,7 +168,7 @@ def _gpu() -> dict[str, Any] | None:
     }
     profile = profile_of(properties.name, _board())
     published = dataclasses.asdict(PROFILES[profile]) if profile else None
-    return {**facts, "profile": profile, "published": published, **gpu_state(), **_jetson_state()}
+    return {**facts, "profile": profile, "published": published, **gpu_state(index), **_jetson_state()}
 
 
 def _jetson_state() -> dict[str, str | None]:
@@ -162,9 +184,12 @@ def _jetson_state() -> dict[str, str | None]:
     }
 
 
-def gpu_state() -> dict[str, str]:
-    """Driver, power limit, clocks, throttling and temperature of the first GPU now; empty without nvidia-smi."""
-    answer = _output(["nvidia-smi", f"--query-gpu={','.join(GPU_STATE)}", "--format=csv,noheader", "--id=0"])
+def gpu_state(index: int = 0) -> dict[str, str]:
+    """Driver, power limit, clocks, throttling and temperature of a visible GPU now; empty without nvidia-smi."""
+    if shutil.which("nvidia-smi") is None:
+        return {}
+    query = ["nvidia-smi", f"--query-gpu={','.join(GPU_STATE)}", "--format=csv,noheader"]
+    answer = _output([*query, f"--id={gpu_uuid(index) or index}"])
     values = [value.strip() for value in answer.split(",")] if answer else []
     return dict(zip(GPU_STATE, values, strict=False))
 

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.device import gpu_uuid
+
 LEAST_SECONDS = 5.0  # of a stretch: fifty steps of the slowest counter
 TEGRASTATS_MS = 100
 RAPL = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
@@ -87,7 +89,7 @@ def joules_per_call(meter: Meter, fn: Callable[[], object], synchronize: Callabl
 
 
 class NvmlMeter(Meter):
-    """The first NVIDIA card's total-energy counter (Volta and later)."""
+    """The total-energy counter of the NVIDIA card that this process uses (Volta and later)."""
 
     method = "nvml-total-energy-1"
 
@@ -101,7 +103,9 @@ class NvmlMeter(Meter):
             import pynvml
 
             pynvml.nvmlInit()
-            meter = cls(pynvml, pynvml.nvmlDeviceGetHandleByIndex(0))
+            uuid = gpu_uuid()
+            own = pynvml.nvmlDeviceGetHandleByUUID(uuid) if uuid else pynvml.nvmlDeviceGetHandleByIndex(0)
+            meter = cls(pynvml, own)
             meter.joules()
         except Exception:  # the package raises a class of its own per error
             return None

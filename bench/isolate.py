@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -33,6 +34,8 @@ GRACE_S = 5.0  # for a finished child to leave
 Message = Mapping[str, Any]
 Emit = Callable[[Message], None]
 Target = Callable[[Any, Emit], Any]
+
+_ASKING = threading.Lock()  # how a child ended can be read once: two threads must not try
 
 _OUT_OF_MEMORY = (
     "out of memory", "can't allocate memory", "cannot allocate memory", "failed to allocate", "unable to allocate",
@@ -87,18 +90,25 @@ def call(
     return Outcome(status, value, error or None, time.monotonic() - start_s, _tail(log_path))
 
 
+def start_server() -> None:
+    """Start the fork server now, if there is none yet: the first run need not wait for it."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
+    forkserver.ensure_running()
+
+
 class _Child:
     """The process of one run, its two pipes, and its end: leaving the `with` block leaves no process behind."""
 
     def __init__(self, target: Target, job: Any, log_path: Path) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(PRELOAD))
+        start_server()
         self.receiver, sender = context.Pipe(duplex=False)
         lifeline, self._held = context.Pipe(duplex=False)  # never written: it closes when this process dies
         self.process: BaseProcess = context.Process(
             target=_child_main, args=(target, job, sender, lifeline, str(log_path))
         )
-        self.process.start()
+        with _ASKING:
+            self.process.start()
         sender.close()
         lifeline.close()
         self.exit_code: int | None = None
@@ -133,12 +143,12 @@ class _Child:
             on_message(content)
 
     def __exit__(self, *exc_info: object) -> None:
-        if exc_info[0] is None:
-            self.process.join(GRACE_S)
-        if self.process.is_alive():
+        if not wait([self.process.sentinel], GRACE_S if exc_info[0] is None else 0):
             self.kill()
-        self.process.join()
-        self.exit_code = self.process.exitcode
+            wait([self.process.sentinel])
+        with _ASKING:
+            self.process.join()
+            self.exit_code = self.process.exitcode
         self.receiver.close()
         self._held.close()
 

@@ -30,7 +30,8 @@ class Places:
 class Job:
     """One run, placed: what to measure, on which device with how many CPU threads.
 
-    processes: that share a training. snapshot_s: seconds between two states of a training that is under way.
+    processes: that share a training. snapshot_s: seconds between two states of a training that is under way. gpu: the
+    one to use among those this machine shows; None leaves the choice to torch.
     """
 
     run_id: str
@@ -40,3 +41,4 @@ class Job:
     threads: int
     processes: int = 1
     snapshot_s: float = 300.0
+    gpu: int | None = None

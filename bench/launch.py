@@ -14,14 +14,16 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from bench import analysis, schema
-from bench.config import compose, to_config, to_run_spec
+from bench import analysis, records, schema
+from bench.composer import Composer
+from bench.config import compose, to_config, to_launcher, to_run_spec
 from bench.job import Places
+from bench.launchers import Launcher
 from bench.pin import pin
 from bench.progress import Display
 from bench.spec import RunSpec
 from bench.study import Point
-from bench.sweep import Done, RunRequest, sequential
+from bench.sweep import Done, RunRequest
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,11 @@ def launch(verb: str, points: Sequence[Point], argv: Sequence[str], show: bool =
     """
     if show:
         return _show(points)
-    prepared = _prepare(verb, points, argv)
+    prepared, launcher = prepare(verb, points, argv)
     display = Display(len(prepared), max(len(p.request.label) for p in prepared))
     done = []
     try:
-        for result in sequential([p.request for p in prepared], display.watch):
+        for result in launcher.launch([p.request for p in prepared], display.watch):
             display.finish(result)
             done.append(result)
     finally:
@@ -52,22 +54,26 @@ def launch(verb: str, points: Sequence[Point], argv: Sequence[str], show: bool =
     return _report_failures(verb, prepared, done, argv)
 
 
-def _prepare(verb: str, points: Sequence[Point], argv: Sequence[str]) -> list[Prepared]:
-    """Requests for all points, in order; points that come to the same run are run once."""
-    configs = [_checked(point) for point in points]
+def prepare(verb: str, points: Sequence[Point], argv: Sequence[str]) -> tuple[list[Prepared], Launcher]:
+    """Requests for all points, in order, and who does them; points that come to the same run are run once."""
+    composer = Composer()
+    configs = [_checked(point, composer) for point in points]
     prepared: dict[str, Prepared] = {}
     for point, (config, spec) in zip(points, configs, strict=True):
         request = _request(verb, point, config, pin(spec), argv)
         twin = prepared.setdefault(request.spec.digest(), Prepared(point, request))
         if twin.point is not point:
             print(f"{point.label} is the same run as {twin.point.label}, done once", file=sys.stderr)
-    return list(prepared.values())
+    launchers = {to_launcher(config.launcher) for config, _ in configs}
+    if len(launchers) > 1:
+        raise ValueError("launcher is one for all points of a study; give it on the command line")
+    return list(prepared.values()), launchers.pop()
 
 
-def _checked(point: Point) -> tuple[schema.Config, RunSpec]:
+def _checked(point: Point, composer: Composer) -> tuple[schema.Config, RunSpec]:
     """Config and spec of one point; a mistake in it is a `ValueError` that names the point."""
     try:
-        config = to_config(compose(point.overrides), schema.Config)
+        config = to_config(composer.compose(point.overrides), schema.Config)
         return config, to_run_spec(config)
     except ValueError as error:
         raise ValueError(f"point {point.label!r}: {error}" if point.label else str(error)) from error
@@ -79,7 +85,7 @@ def _request(verb: str, point: Point, config: schema.Config, spec: RunSpec, argv
         label=point.label or config.label or f"{spec.plan_name}-{Fraction(spec.prune.ratio).limit_denominator(64)}",
         spec=spec,
         command=_command(verb, argv, [point.name] if point.name else []),
-        results=str(Path(paths.results).expanduser()),
+        results=_results(config),
         places=_places(config),
         logs=str(Path(paths.logs).expanduser()),
         timeout_s=config.limits.timeout_s,
@@ -92,6 +98,16 @@ def _request(verb: str, point: Point, config: schema.Config, spec: RunSpec, argv
     )
 
 
+def _results(config: schema.Config) -> str:
+    """The results folder, or its address."""
+    results = config.paths.results
+    if not records.is_address(results):
+        return str(Path(results).expanduser())
+    if config.pictures:
+        raise ValueError(f"pictures={config.pictures} needs a results folder; {results} keeps numbers alone")
+    return results
+
+
 def _places(config: schema.Config) -> Places:
     paths, root = config.paths, config.self_forcing.root
     return Places(
@@ -99,7 +115,7 @@ def _places(config: schema.Config) -> Places:
         curves=str(Path(paths.curves).expanduser()) if paths.curves else None,
         decoders=str(Path(paths.decoders).expanduser()),
         videos=str(Path(paths.videos).expanduser().absolute()),  # a host may change the working directory
-        pictures=str(Path(paths.results).expanduser()) if config.pictures else None,
+        pictures=_results(config) if config.pictures else None,
         pictured=config.pictures,
         flash_vaed_release=paths.flash_vaed_release,
         self_forcing=root,
@@ -116,7 +132,10 @@ def _show(points: Sequence[Point]) -> int:
 
 
 def _print_table(done: Sequence[Done]) -> None:
-    """The table of the runs of this command, and where to look further."""
+    """The table of the runs of this command that are stored, and where to look further."""
+    done = [d for d in done if d.run_id]
+    if not done:
+        return
     results = done[0].request.results
     stored = analysis.load(results)
     print()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping
 from typing import TextIO
 
 from tqdm import tqdm
 
 from bench.isolate import Message
-from bench.sweep import STORED, Done, RunRequest
+from bench.sweep import STORED, SUBMITTED, Done, RunRequest
 
 
 class Display:
@@ -22,23 +23,29 @@ class Display:
         self._terminal = self.stream.isatty()
         self._bar: tqdm | None = None
         self._last_step = ""
+        self._lock = threading.RLock()  # runs side by side report from threads of their own
 
     def watch(self, request: RunRequest, message: Message) -> None:
         """Show a message of the run under way: {"step": text}, for a training with "done", "total" and "values"."""
         step, done, total = str(message["step"]), message.get("done"), message.get("total")
-        if self._terminal:
-            self._draw(f"{self._count()} {request.label}: {step}{_shown(message.get('values', {}))}", done, total)
-        elif self.total == 1 and step != self._last_step:
-            self._print(f"  {step}")
-        self._last_step = step
+        with self._lock:
+            if self._terminal:
+                self._draw(f"{self._count()} {request.label}: {step}{_shown(message.get('values', {}))}", done, total)
+            elif self.total == 1 and step != self._last_step:
+                self._print(f"  {step}")
+            self._last_step = step
 
     def finish(self, done: Done) -> None:
         """Show how a run ended."""
+        with self._lock:
+            self._finish(done)
+
+    def _finish(self, done: Done) -> None:
         self._clear()
         count = self._count()
         self.done.append(done)
         self._last_step = ""
-        if done.status == STORED and self.total > 1:
+        if done.status == SUBMITTED or (done.status == STORED and self.total > 1):
             return  # counted in the closing line
         took = "stored already" if done.status == STORED else f"{done.wall_s:.0f} s"
         reason = f"  {done.error}" if done.error else ""
@@ -47,10 +54,13 @@ class Display:
 
     def close(self) -> None:
         """Take the bar away and say how many runs were not repeated."""
-        self._clear()
+        with self._lock:
+            self._clear()
         stored = sum(done.status == STORED for done in self.done)
         if stored and self.total > 1:
             self._print(f"{stored} of {self.total} runs were stored already and are not repeated")
+        if submitted := sum(done.status == SUBMITTED for done in self.done):
+            self._print(f"{submitted} of {self.total} runs are in the queue; the same command collects them")
 
     def _count(self) -> str:
         width = len(str(self.total))

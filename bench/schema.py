@@ -6,14 +6,15 @@ mutable because Hydra fills them; `bench.config.to_run_spec` turns the result in
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, make_dataclass
-from functools import partial
 from types import GenericAlias
 from typing import Any, get_args, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from bench.launchers import LAUNCHERS
 from flash_vaed.distill import PHASES
 from flash_vaed.pretrain import PretrainRecipe
 
@@ -52,7 +53,7 @@ class PruneConf:
 GENERATED: dict[str, type] = {}  # classes made from the library's recipes, by name: where a misspelt key is looked up
 
 
-def fillable(recipe: type) -> type:
+def fillable(recipe: type, bases: tuple[type, ...] = ()) -> type:
     """A mutable twin of a frozen recipe, same fields and defaults: Hydra cannot fill frozen ones. Tuples become
     lists.
     """
@@ -60,11 +61,13 @@ def fillable(recipe: type) -> type:
     for name, hint in get_type_hints(recipe).items():
         default = getattr(recipe, name)
         if isinstance(default, tuple):
-            twins.append((name, GenericAlias(list, get_args(hint)[:1]), field(default_factory=partial(list, default))))
+            twins.append(
+                (name, GenericAlias(list, get_args(hint)[:1]), field(default_factory=functools.partial(list, default)))
+            )
         else:
             twins.append((name, hint, field(default=default)))
     name = f"{recipe.__name__}Conf"
-    GENERATED[name] = make_dataclass(name, twins)
+    GENERATED[name] = make_dataclass(name, twins, bases=bases)
     return GENERATED[name]
 
 
@@ -194,7 +197,7 @@ class DeviceConf:
 
 @dataclass
 class PathsConf:
-    results: str = "results/local"
+    results: str = "results/local"  # or an address, such as s3://bucket/results
     cache: str = ".cache"
     logs: str = ".cache/logs"
     curves: str | None = ".cache/curves"  # training curves for TensorBoard; null writes none
@@ -211,6 +214,11 @@ class LimitsConf:
 
 
 @dataclass
+class LauncherConf:
+    name: str = "sequential"  # bench/launchers; each has keys of its own, which are the fields of its class there
+
+
+@dataclass
 class StudyConf:
     name: str = ""
     question: str = ""
@@ -222,7 +230,9 @@ class StudyConf:
 
 @dataclass
 class Config:
-    """One run. All of it decides what is measured, except `label`, `again`, `pictures`, `paths` and `limits`."""
+    """One run. All of it decides what is measured, except `label`, `again`, `pictures`, `launcher`, `paths` and
+    `limits`.
+    """
 
     teacher: TeacherConf = field(default_factory=TeacherConf)
     plan: PlanConf = field(default_factory=PlanConf)
@@ -244,6 +254,7 @@ class Config:
     again: bool = False  # repeat a run that is stored already
     pictures: int = 0  # judged clips whose frames are stored beside the results, for eyes
     study: StudyConf = field(default_factory=StudyConf)
+    launcher: LauncherConf = field(default_factory=LauncherConf)
     paths: PathsConf = field(default_factory=PathsConf)
     limits: LimitsConf = field(default_factory=LimitsConf)
 
@@ -298,6 +309,7 @@ class SearchConfig(Config):
     study_points: int = 8  # at most so many plans in it
 
 
+@functools.cache
 def register() -> None:
     """Put the schemas where Hydra finds them, under the names that the primary configs begin with."""
     store: Any = ConfigStore.instance()
@@ -305,3 +317,6 @@ def register() -> None:
     store.store(name="pretrain_schema", node=PretrainConfig)
     store.store(name="search_schema", node=SearchConfig)
     store.store(name="latents_schema", node=LatentsConfig)
+    for name in LAUNCHERS:
+        node = fillable(LAUNCHERS.get(name), (LauncherConf,))
+        store.store(group="launcher", name=f"{name}_schema", node=node)

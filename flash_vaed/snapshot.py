@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from flash_vaed.whole_file import whole_file
+
 
 def save_snapshot(path: Path, state: dict[str, Any]) -> None:
-    """Write beside, flush to disk, rename: a reader sees the old snapshot or the new one, never half of either."""
+    """A reader sees the old snapshot or the new one, never half of either. Several processes may write one: each writes
+    a file of its own, and the last one stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with whole_file(path) as partial:
+        torch.save(state, partial)
 
 
 def load_snapshot(path: Path) -> dict[str, Any] | None:

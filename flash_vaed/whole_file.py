@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
@@ -23,7 +24,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     if not file.parent.is_dir():
         raise ValueError(f"no folder {file.parent} to write {file.name} into")
     _sweep(file)
-    partial = file.with_name(f".{file.stem}.{os.getpid()}.partial{file.suffix}")
+    partial = file.with_name(f".{file.stem}.{uuid.uuid4().hex[:12]}.partial{file.suffix}")
     try:
         yield partial
         _to_disk(partial)

@@ -8,7 +8,9 @@ from bench.records.frames import stored_clips, stored_frames, write_frames
 from bench.records.merge import MergeReport, merge
 from bench.records.packed import pack, write_pack
 from bench.records.read import Problem, is_finished, read, read_placed, rows_at, stored_runs
+from bench.records.remote import is_address
 from bench.records.schema import MEASUREMENTS, RUNS, SCHEMA_VERSION, STATUSES, check_run_id, measurement
+from bench.records.stored import absolute, is_stored, is_written
 from bench.records.write import check_folder, write_run
 
 __all__ = [
@@ -18,9 +20,13 @@ __all__ = [
     "STATUSES",
     "MergeReport",
     "Problem",
+    "absolute",
     "check_folder",
     "check_run_id",
+    "is_address",
     "is_finished",
+    "is_stored",
+    "is_written",
     "measurement",
     "merge",
     "pack",

@@ -10,8 +10,8 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -21,6 +21,7 @@ JSON_COLUMNS = ("spec_json", "device_json", "packages_json", "warnings_json")
 
 PACKED = "packed"  # the folder of runs that were packed into one pair of files
 
+Folder = TypeVar("Folder", bound=PurePath)
 ResultsDirs = str | os.PathLike | Sequence[str | os.PathLike]
 
 _SAFE_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
@@ -89,7 +90,7 @@ def check_run_id(run_id: object) -> str:
     return run_id
 
 
-def part_paths(results_dir: Path, run_id: str) -> tuple[Path, Path]:
+def part_paths(results_dir: Folder, run_id: str) -> tuple[Folder, Folder]:
     """Where the runs row and the measurements of one run live."""
     name = f"{check_run_id(run_id)}.parquet"
     return results_dir / "runs" / name, results_dir / "measurements" / name

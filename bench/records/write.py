@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numbers
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.records.read import is_finished
-from bench.records.remote import is_address
+from bench.records.remote import cache_root, is_address, put_run
 from bench.records.schema import (
     JSON_COLUMNS,
     MEASUREMENTS,
@@ -31,8 +32,10 @@ from bench.records.schema import (
     is_json,
     part_paths,
 )
+from bench.records.stored import is_stored
 
 STALE_PARTIAL_S = 3600.0  # a partial file older than this belongs to a killed process
+SEND_AGAIN_S = (1.0, 5.0, 25.0)  # waits before an address that failed is tried again
 
 Row = Mapping[str, Any]
 
@@ -42,8 +45,10 @@ def write_run(results_dir: str | os.PathLike, run_row: Row, measurement_rows: It
 
     `run_row` has exactly the columns of `RUNS` (`schema_version` may be left out), every measurement row exactly those
     of `MEASUREMENTS`. Raises `ValueError` for a wrong key or type, an unsafe or differing `run_id`, an ok run with no
-    measurement, a missing value with no note, and a folder that cannot be written.
+    measurement, a missing value with no note, and a folder that cannot be written. `results_dir` may be an address.
     """
+    if is_address(results_dir):
+        return _write_run_there(str(results_dir), run_row, measurement_rows)
     run_row = {"schema_version": SCHEMA_VERSION, **run_row}
     rows = [dict(row) for row in measurement_rows]
     runs, measurements = to_table([run_row], RUNS), to_table(rows, MEASUREMENTS)
@@ -77,6 +82,26 @@ def check_folder(results_dir: str | os.PathLike) -> None:
         raise ValueError(
             f"results cannot be stored in {results_dir}: {error.strerror}; set paths.results=FOLDER"
         ) from error
+
+
+def _write_run_there(address: str, run_row: Row, measurement_rows: Iterable[Row]) -> bool:
+    """As `write_run`, by way of a folder of this machine, where the run stays if it cannot be sent."""
+    run_id = check_run_id(run_row["run_id"])
+    outbox = cache_root() / "outbox" / f"{run_id}-{uuid.uuid4().hex[:8]}"
+    write_run(outbox, run_row, measurement_rows)
+    for wait_s in (*SEND_AGAIN_S, None):
+        try:
+            wanted = run_row["status"] == "ok" or not is_stored(address, run_id)
+            if wanted:
+                put_run(outbox, run_id, address)
+            break
+        except ValueError as error:
+            if wait_s is None:
+                way_out = f"it is kept: python -m bench merge {outbox} --results {address}"
+                raise ValueError(f"cannot store run {run_id}: {error}; {way_out}") from error
+            time.sleep(wait_s)
+    shutil.rmtree(outbox)
+    return wanted
 
 
 def check_run(run_row: Row, rows: list[dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """Copy stored runs from other results folders into one, for example those of another machine.
 
   python -m bench merge FOLDER [FOLDER ...] [--results DIR] [--packed]
+Folders may be addresses, such as s3://bucket/results.
 Merging twice changes nothing. Where both hold a run, a finished one beats a failed one, then the later one wins.
 With --packed all runs are written into one pair of files there, which thousands of runs are read from much faster.
 """

@@ -5,6 +5,7 @@
   python -m bench multirun ablations=NAME seed=0,1,2       each of its points with three seeds
   python -m bench multirun ablations=NAME study.only=[A,B] two of its points
   python -m bench multirun plan=paper,dense prune.ratio=0.5,0.25
+  python -m bench multirun ablations=NAME launcher=joblib  several runs at once; slurm and ray: on other machines
 Runs that are stored already are not repeated, so the same command resumes what was interrupted.
 """
 

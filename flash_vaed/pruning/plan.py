@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,6 +131,7 @@ def _student_stage(teacher: DecoderSpec, name: str, plan: CompressionPlan, width
     return dataclasses.replace(stage, operator=operator, channels=widths[name], out_channels=out, shortcut=shortcut)
 
 
+@functools.lru_cache(maxsize=64)  # a grid asks the same of many points
 def _check_surgery(teacher: DecoderSpec, student: DecoderSpec) -> None:
     """Both decoders consist of the same layers, none of them narrower than it can be; else a `ValueError`."""
     theirs, ours = on_meta(teacher), on_meta(student)

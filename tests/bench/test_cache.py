@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
 
 from bench import cache as cache_module
+from bench import locks
 from bench.cache import Artefact, Cache, digest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 KEY = {"teacher": "abc", "plan": {"up3": {"ratio": 0.25}}}
 
@@ -130,3 +137,63 @@ def test_the_fingerprint_of_the_code_sees_code_but_not_comments(tmp_path, monkey
 
 def test_the_named_sources_exist():
     assert len(cache_module.code_fingerprint()) == 16
+
+
+def users(folder, count, seconds):
+    """Processes that are ready to ask for one artefact."""
+    command = [sys.executable, "-m", "tests.bench.cache_users", str(folder), str(seconds)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    started = [subprocess.Popen(command, **pipes, env={**os.environ, "OMP_NUM_THREADS": "1"}) for _ in range(count)]
+    assert [user.stdout.readline() for user in started] == ["ready\n"] * count
+    return started
+
+
+def ask(user):
+    user.stdin.write("go\n")
+    user.stdin.flush()
+
+
+def test_processes_that_want_one_artefact_at_once_make_it_once(tmp_path):
+    started = users(tmp_path, 3, 0.5)
+    for user in started:
+        ask(user)
+    answers = [user.communicate(timeout=60)[0] for user in started]
+    begun, ended = (tmp_path / "made").read_text().splitlines()
+    assert begun.split() == ["begin", ended.split()[1]]
+    assert answers == [f"499500 {ended.split()[1]}\n"] * 3
+
+
+def test_a_process_that_dies_while_it_makes_an_artefact_sets_the_next_to_work(tmp_path):
+    first, second = users(tmp_path, 2, 3.0)
+    ask(first)
+    while not (tmp_path / "made").exists():
+        time.sleep(0.02)
+    ask(second)
+    time.sleep(0.3)
+    assert (tmp_path / "made").read_text() == f"begin {first.pid}\n", "the second did not wait"
+    first.kill()
+    assert second.communicate(timeout=60)[0] == f"499500 {second.pid}\n"
+    first.communicate()
+
+
+def test_a_file_system_without_locks_costs_work_and_harms_nothing(cache, warnings, monkeypatch):
+    def without(self, **how):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(locks.FileLock, "acquire", without)
+
+    def build():
+        if not cache.holds("kind", KEY):
+            cache.fetch("kind", KEY, artefact)  # another process makes it meanwhile
+        return artefact()
+
+    assert torch.equal(cache.fetch("kind", KEY, build).tensors["b"], artefact().tensors["b"])
+    assert cache.fetch("kind", KEY, refuse).document == {"names": ["x"]}
+    assert not warnings
+
+
+def test_making_one_artefact_may_need_another(cache):
+    def build():
+        return Artefact(cache.fetch("kind", {"first": 1}, artefact).tensors)
+
+    assert torch.equal(cache.fetch("kind", {"second": 1}, build).tensors["b"], artefact().tensors["b"])

@@ -32,17 +32,37 @@ def test_impossible_thread_counts_are_refused(threads):
 
 
 def test_an_absent_gpu_is_refused_never_replaced(monkeypatch):
-    monkeypatch.setattr(device, "_gpu", lambda: None)
+    monkeypatch.setattr(device, "_gpu", lambda index: None)
     with pytest.raises(ValueError, match="no CUDA device"):
         detect("cuda")
     assert detect("auto").kind == "cpu"
 
 
 def test_a_gpu_is_described_by_its_model(monkeypatch):
-    monkeypatch.setattr(device, "_gpu", lambda: {"name": "NVIDIA X", "capability": "9.0", "memory_bytes": 1})
+    monkeypatch.setattr(device, "_gpu", lambda index: {"name": "NVIDIA X", "capability": "9.0", "memory_bytes": index})
     found = detect("auto")
     assert (found.kind, found.name) == ("cuda", "NVIDIA X")
     assert found.device_id != detect("cpu").device_id
+    second = detect("auto", gpu_index=1)
+    assert (second.device_id, second.facts["gpu"]["memory_bytes"]) == (found.device_id, 1)
+
+
+@pytest.mark.parametrize(("shown", "index", "name"), [(None, 1, "1"), ("3,5", 1, "5"), ("GPU-a,GPU-b", 0, "GPU-a")])
+def test_a_visible_gpu_keeps_its_name_when_it_is_alone(monkeypatch, shown, index, name):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if shown is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    assert device.visible_gpu(index) == name
+
+
+def test_the_driver_is_asked_about_the_gpu_that_this_process_sees(monkeypatch):
+    """Its own number 0 may be somebody else's card on a machine with eight."""
+    asked = []
+    monkeypatch.setattr(device.shutil, "which", lambda name: name)
+    monkeypatch.setattr(device, "gpu_uuid", lambda index: f"GPU-of-{index}")
+    monkeypatch.setattr(device, "_output", lambda command: asked.append(command) or "1, 2, 3, 4, 5, 6")
+    assert device.gpu_state(2)["temperature.gpu"] == "6"
+    assert asked[0][-1] == "--id=GPU-of-2"
 
 
 def test_unknown_kind_lists_the_known():

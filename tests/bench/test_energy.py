@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import sys
+from types import SimpleNamespace
 
 import pytest
 
-from bench.energy import Meter, RaplMeter, TegrastatsMeter, joules_per_call, parse_tegrastats
+from bench import energy
+from bench.energy import Meter, NvmlMeter, RaplMeter, TegrastatsMeter, joules_per_call, parse_tegrastats
 
 ORIN_AGX = (
     "11-26-2024 10:02:11 RAM 5412/62841MB (lfb 3x4MB) SWAP 0/31420MB (cached 0MB) CPU [3%@2201,0%@2201,off,1%@729] "
@@ -75,3 +78,19 @@ def test_energy_per_call_is_what_the_counter_moved_by(monkeypatch):
     joules, calls = joules_per_call(meter, work, lambda: None)
     assert calls > 1
     assert joules == pytest.approx(2.0)
+
+
+def test_the_meter_is_that_of_the_gpu_this_process_uses(monkeypatch):
+    """On a machine with eight cards the driver's first one is somebody else's."""
+    joules = {"GPU-mine": 7.0, 0: 99.0}
+    nvml = SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetTotalEnergyConsumption=lambda handle: 1e3 * joules[handle],
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setattr(energy, "gpu_uuid", lambda: "GPU-mine")
+    assert NvmlMeter.found().joules() == 7.0
+    monkeypatch.setattr(energy, "gpu_uuid", lambda: None)
+    assert NvmlMeter.found().joules() == 99.0

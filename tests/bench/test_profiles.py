@@ -35,7 +35,7 @@ def test_another_device_than_the_one_here_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="device=rtx4090"):
         detect("rtx4090")
     gpu = {"name": "NVIDIA H200", "capability": "9.0", "profile": "h200"}
-    monkeypatch.setattr("bench.device._gpu", lambda: gpu)
+    monkeypatch.setattr("bench.device._gpu", lambda index: gpu)
     assert detect("h200").kind == "cuda"
     assert detect("h200").device_id == detect("cuda").device_id
     with pytest.raises(ValueError, match="but this is NVIDIA H200"):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 
 import pytest
 
+from bench import progress
 from bench.progress import Display
 from bench.sweep import STORED, Done
 from tests.bench.examples import request
@@ -65,3 +68,32 @@ def test_a_terminal_shows_a_bar_that_is_gone_in_the_end(asked):
     display.finish(done(asked, "ok"))
     display.close()
     assert stream.getvalue().splitlines()[-1].split("\r")[-1] == "[ 1/2] seed 0  ok      38 s"
+
+
+def test_threads_may_report_at_once(asked, monkeypatch):
+    """The bar is taken away and drawn anew by whoever speaks; nobody may find it gone in between."""
+
+    class Slow(progress.tqdm):
+        def set_description_str(self, *args, **kwargs):
+            time.sleep(0.001)
+            super().set_description_str(*args, **kwargs)
+
+    monkeypatch.setattr(progress, "tqdm", Slow)
+    display, broken = Display(80, 6, Terminal()), []
+
+    def report(total):
+        try:
+            for index in range(10):
+                display.watch(asked, {"step": "training", "done": index, "total": total})
+                display.finish(done(asked, "ok"))
+        except AttributeError as error:
+            broken.append(error)
+
+    threads = [threading.Thread(target=report, args=(total,)) for total in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    display.close()
+    assert broken == []
+    assert len(display.done) == 80

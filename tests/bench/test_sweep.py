@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -47,6 +48,13 @@ def test_failures_become_rows_and_the_others_go_on(tmp_path):
 
 
 @pytest.mark.faults
+def test_a_folder_for_logs_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"cannot write logs into .*; set paths.logs=FOLDER"):
+        run([replace(request(tmp_path), logs=str(tmp_path / "file" / "logs"))], targets.fail_on_odd_seeds)
+
+
+@pytest.mark.faults
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="memory of a process is read from /proc")
 def test_a_run_that_takes_too_much_memory_is_a_row_and_is_tried_once(tmp_path):
     requests = [replace(request(tmp_path, seed), memory_gb=1.5) for seed in (0, 1, 2)]
@@ -71,6 +79,18 @@ def test_a_failed_repeat_does_not_replace_a_finished_run(tmp_path):
     run([request(tmp_path, 1)], targets.measure)
     assert run([request(tmp_path, 1, again=True)], targets.fail_on_odd_seeds)[0].status == "error"
     assert list(records.read(tmp_path / "results")[0]["status"]) == ["ok"]
+
+
+def test_results_at_an_address_are_stored_and_recognised_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
+    address = f"memory://{tmp_path.name}/results"
+    requests = [dataclasses.replace(request(tmp_path, seed), results=address) for seed in (0, 1)]
+    assert [d.status for d in run(requests, targets.fail_on_odd_seeds)] == ["ok", "error"]
+    assert [d.status for d in run(requests, targets.measure)] == [STORED, "ok"]
+    runs, measurements, problems = records.read(address)
+    assert (len(runs), problems) == (2, [])
+    assert sorted(measurements["value"]) == [0.0, 1.0]
+    assert not (tmp_path / "results").exists()
 
 
 def test_the_row_says_what_was_asked_where_and_by_what(tmp_path):

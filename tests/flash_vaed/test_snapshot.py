@@ -51,10 +51,26 @@ def test_a_writer_that_dies_leaves_the_old_snapshot(tmp_path, monkeypatch):
     def die(_descriptor):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module.os, "fsync", die)
+    monkeypatch.setattr("flash_vaed.whole_file.os.fsync", die)
     with pytest.raises(KeyboardInterrupt):
         save_snapshot(path, {"steps": 2})
     assert load_snapshot(path) == {"steps": 1}
+
+
+def test_two_writers_at_once_leave_a_whole_snapshot(tmp_path, monkeypatch):
+    """The second begins and ends while the first is half through its file."""
+    path, save = tmp_path / "snapshot.pt", torch.save
+
+    def interleaved(state, file):
+        file.write_bytes(b"half of the first")
+        monkeypatch.setattr(module.torch, "save", save)
+        save_snapshot(path, {"by": "second"})
+        save(state, file)
+
+    monkeypatch.setattr(module.torch, "save", interleaved)
+    save_snapshot(path, {"by": "first", "weights": torch.arange(1000.0)})
+    assert load_snapshot(path)["by"] == "first"
+    assert [file.name for file in tmp_path.iterdir()] == ["snapshot.pt"]
 
 
 @pytest.mark.faults
