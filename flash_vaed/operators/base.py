@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flash_vaed.memory_format import is_channels_last
-from flash_vaed.operators import cudnn
+from flash_vaed.operators.cudnn import convolved_images, mixed, mixes_channels, takes_images
 from flash_vaed.operators.onednn import is_small_clip, recorded_convolution
 from flash_vaed.registry import Registry
 from flash_vaed.state import Stream
@@ -120,10 +120,10 @@ def convolve(x_NCTHW: Tensor, weight_OIthw: Tensor, bias_O: Tensor | None, group
         return recorded(x_NCTHW, weight_OIthw, bias_O, padding, groups)
     if type(x_NCTHW) is Tensor and is_small_clip(x_NCTHW) and (height * width > 1 or is_channels_last(x_NCTHW)):
         return torch.mkldnn_convolution(x_NCTHW, weight_OIthw, bias_O, padding, (1, 1, 1), (1, 1, 1), groups)
-    if cudnn.mixes_channels(x_NCTHW, weight_OIthw, groups):
-        return cudnn.mixed(x_NCTHW, weight_OIthw, bias_O)
-    if cudnn.takes_images(x_NCTHW, weight_OIthw, groups):
-        return cudnn.convolved_images(x_NCTHW, weight_OIthw, bias_O)
+    if mixes_channels(x_NCTHW, weight_OIthw, groups):
+        return mixed(x_NCTHW, weight_OIthw, bias_O)
+    if takes_images(x_NCTHW, weight_OIthw, groups):
+        return convolved_images(x_NCTHW, weight_OIthw, bias_O)
     return F.conv3d(x_NCTHW, weight_OIthw, bias_O, padding=padding, groups=groups)
 
 
