@@ -3,7 +3,8 @@
   python -m flash_vaed compress small/ z1.safetensors z2.pt --decoder PATH --stage up2=conv2d:24 --stage up3=conv2d:12
   python -m flash_vaed compress small/ z.safetensors --decoder PATH --stage mid=depthwise3d --stage up1=:192
 A stage is NAME=OPERATOR, NAME=:CHANNELS or both. The latents calibrate: a few dozen clips of what the decoder is for,
-raw (or --latents normalized). The folder must not exist yet, or be empty.
+raw (or --latents normalized). A long one is cut into pieces of --clip latents, so that memory does not grow with it;
+time does. The folder must not exist yet, or be empty.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from flash_vaed.operators import OPERATORS
 from flash_vaed.pruning import CRITERIA, CompressionPlan, StageEdit, compress
 from flash_vaed.pruning.plan import STARTS, SUBSETS, WEIGHTINGS, student_spec
 
+CLIP = 5  # latents: 17 frames, as long as the clips of the studies
+
 
 def main(argv: list[str]) -> int:
     default = CompressionPlan()
@@ -37,6 +40,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--subsets", choices=SUBSETS, default=default.subsets)
     parser.add_argument("--start", choices=STARTS, default=default.start)
     parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--clip", type=int, default=CLIP, metavar="N", help="latents of a piece (default: %(default)s)")
     add_dtype(parser, "of the stored weights")
     given = parser.parse_args(argv)
     folder = new_folder(given.folder)
@@ -49,7 +53,10 @@ def main(argv: list[str]) -> int:
     )  # fmt: skip
     decoder = chosen(given.decoder, given.random_weights)
     student_spec(decoder.spec, plan)  # what cannot be built is refused before latents are read
-    latents = [as_raw(read_latents(file), decoder.latents, given.latents) for file in given.files]
+    if given.clip < 2:
+        raise ValueError(f"--clip {given.clip}: a piece has at least 2 latents, or nothing is learned of time")
+    whole = [as_raw(read_latents(file), decoder.latents, given.latents) for file in given.files]
+    latents = [piece for z_NCthw in whole for piece in z_NCthw.split(given.clip, dim=2)]
     begun_s = time.perf_counter()
     made = compress(decoder, plan, latents)
     write_decoder(made.decoder, folder, DTYPES[given.dtype])
