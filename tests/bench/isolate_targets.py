@@ -46,9 +46,9 @@ def hang_with_helper(job: str, emit: Any) -> None:
 
 
 def hold(job: int, emit: Any) -> int:
-    """Write so many bytes of memory and keep them for a moment."""
+    """Write so many bytes of memory and keep them: a moment, or, where they are many, until somebody ends this."""
     held = b"x" * job
-    time.sleep(1.5)
+    time.sleep(1.5 if job < 1e9 else 60)
     return len(held)
 
 
