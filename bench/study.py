@@ -22,17 +22,9 @@ from bench.config import check_spelling, compose, one_line, options
 from bench.words import did_you_mean
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
-_ONE_VALUE = (
-    "study",
-    "ablations",
-    "launcher",
-    "paths",
-    "limits",
-    "label",
-    "again",
-    "data.root",
-    "teacher.path",
-)  # never an axis
+_ONE_VALUE = (  # never an axis
+    "study", "ablations", "launcher", "paths", "limits", "label", "again", "data.root", "teacher.path",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

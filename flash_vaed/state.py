@@ -63,7 +63,8 @@ class Stream:
         ahead = frames // 2 if time == "centred_replicate" else 0
         past = self._before(slot, x_NCTHW, frames, ahead, time)
         extended = torch.cat([past, x_NCTHW], dim=2)
-        self.future[slot] = _copy_of(_tail(x_NCTHW, extended, frames))
+        whole = x_NCTHW if x_NCTHW.shape[2] >= frames else extended  # whoever computes x can then write its tail too
+        self.future[slot] = _copy_of(whole[:, :, -frames:])
         if self.last and ahead:
             extended = torch.cat([extended, extended[:, :, -1:].expand(-1, -1, ahead, -1, -1)], dim=2)
         return extended
@@ -73,8 +74,8 @@ class Stream:
         as `extend` does. Zeros lie in front of a clip.
         """
         past = self._before(slot, x_NCTHW, frames, 0, "causal_zero")
-        short = x_NCTHW.shape[2] < frames
-        self.future[slot] = _copy_of(_tail(x_NCTHW, torch.cat([past, x_NCTHW], dim=2) if short else x_NCTHW, frames))
+        whole = x_NCTHW if x_NCTHW.shape[2] >= frames else torch.cat([past, x_NCTHW], dim=2)
+        self.future[slot] = _copy_of(whole[:, :, -frames:])
         return past
 
     def release(self, slot: str, x_NCTHW: Tensor, frames: int) -> Tensor:
@@ -108,11 +109,6 @@ class Stream:
             held = "nothing" if past is None else tuple(past.shape)
             raise ValueError(f"not this stream's state: it holds {held} at {slot}, not {(N, C, frames, H, W)}")
         return past
-
-
-def _tail(x_NCTHW: Tensor, extended_NCTHW: Tensor, frames: int) -> Tensor:
-    """The last frames, from x where it has so many: whoever computes it can then write them too."""
-    return (x_NCTHW if x_NCTHW.shape[2] >= frames else extended_NCTHW)[:, :, -frames:]
 
 
 def _copy_of(frames_NCTHW: Tensor) -> Tensor:
