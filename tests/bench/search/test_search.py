@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 import yaml
@@ -11,7 +13,7 @@ from bench.config import compose, to_config, to_run_spec
 from bench.schema import Config
 from bench.search.candidates import Choice, SearchSpace, candidates
 from bench.search.damage import Judge, psnr_db
-from bench.search.latency import LayerTimes
+from bench.search.latency import LayerTimes, _time
 from bench.search.report import plan_yaml, study_yaml, table
 from bench.search.search import search
 from flash_vaed.families.ltx import ltx_spec
@@ -26,6 +28,12 @@ SPEC = wan_spec(8, (1, 2), 1, (True,), FOUR_CHANNELS)  # mid, up0, up1
 @pytest.fixture(scope="module")
 def teacher():
     return random_decoder(SPEC)
+
+
+@pytest.fixture(autouse=True)
+def _time_goes_by_weights(monkeypatch):
+    """Layers this small take times that tell more of the machine than of them; here more weights take longer."""
+    monkeypatch.setattr("bench.search.latency._time", lambda layer, x: sum(p.numel() for p in layer.parameters()) / 1e9)
 
 
 def run(teacher, folder, say=lambda text: None):
@@ -83,6 +91,15 @@ def test_layers_of_one_shape_are_timed_once(monkeypatch):
     again = len(timed)
     assert times.decoder_s(spec) == total == 1 + 3 + 4 + 3 + 1
     assert len(timed) == again
+
+
+def test_a_layer_takes_the_time_it_takes():
+    class Slow(torch.nn.Module):
+        def forward(self, x, stream):
+            time.sleep(0.002)
+            return x
+
+    assert 0.002 <= _time(Slow(), torch.zeros(1)) < 0.2
 
 
 def test_what_is_written_can_be_run(teacher, tmp_path):
