@@ -148,7 +148,7 @@ class RuntimeConf:
     dtype: str = "float32"
     chunk: int | None = None  # latents per step; null decodes the whole clip at once
     keep_heap: bool = True  # on a CPU: memory that was freed stays with the process, for both arms
-    rewrites: list[str] = field(default_factory=list)  # exact ones: values, composed, subpixel
+    rewrites: list[str] = field(default_factory=list)  # exact ones: names in flash_vaed/runtime/rewrites
     channels_last: bool = False  # how clips and weights lie in memory
     compile: str | None = None  # torch.compile: default or max-autotune-no-cudagraphs
     cuda_graph: bool = False  # steps are recorded once and replayed

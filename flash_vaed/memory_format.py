@@ -45,6 +45,15 @@ def ordered(x: Tensor, order: torch.memory_format) -> Tensor:
     return x.contiguous(memory_format=order) if x.ndim == 5 else x
 
 
+def in_time(*clips: Tensor) -> Tensor:
+    """Clips one after another, in the last one's order in memory: told so dimension by dimension, for a compiler would
+    join them by channels whatever they were.
+    """
+    if is_channels_last(clips[-1]):
+        return torch.cat([x_NCTHW.permute(0, 2, 3, 4, 1) for x_NCTHW in clips], dim=1).permute(0, 4, 1, 2, 3)
+    return torch.cat(clips, dim=2)
+
+
 def deal_frames(x_NCTHW: Tensor, count: int) -> Tensor:
     """(N, count * C, T, H, W) -> (N, C, T * count, H, W): groups of channels become frames that follow each other."""
     N, channels, T, H, W = x_NCTHW.shape

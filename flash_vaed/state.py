@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from flash_vaed.memory_format import order_of
+from flash_vaed.memory_format import in_time, order_of
 
 
 @dataclass(frozen=True)
 class DecoderState:
     """What `step` takes and returns: how many latents were decoded, and the remembered frames per module path.
 
-    ended: the stream was told that no more latents follow.
+    ended: the stream was told that no more latents follow; then it remembers nothing.
     """
 
     latents_seen: int = 0
@@ -38,7 +38,8 @@ class DecoderState:
 class Stream:
     """One step's view of a state: modules read the past from it and leave what the next step needs.
 
-    first: these are the clip's first latents. last: they are its last. future: what this step leaves for the next one.
+    first: these are the clip's first latents. last: they are its last. future: what this step leaves for the next one;
+    nothing where none follows.
     """
 
     def __init__(self, state: DecoderState, last: bool = False) -> None:
@@ -62,11 +63,11 @@ class Stream:
         """
         ahead = frames // 2 if time == "centred_replicate" else 0
         past = self._before(slot, x_NCTHW, frames, ahead, time)
-        extended = torch.cat([past, x_NCTHW], dim=2)
+        extended = in_time(past, x_NCTHW)
         whole = x_NCTHW if x_NCTHW.shape[2] >= frames else extended  # whoever computes x can then write its tail too
-        self.future[slot] = _copy_of(whole[:, :, -frames:])
+        self._remember(slot, whole[:, :, -frames:])
         if self.last and ahead:
-            extended = torch.cat([extended, extended[:, :, -1:].expand(-1, -1, ahead, -1, -1)], dim=2)
+            extended = in_time(extended, *[extended[:, :, -1:]] * ahead)
         return extended
 
     def recall(self, slot: str, x_NCTHW: Tensor, frames: int) -> Tensor:
@@ -74,28 +75,33 @@ class Stream:
         as `extend` does. Zeros lie in front of a clip.
         """
         past = self._before(slot, x_NCTHW, frames, 0, "causal_zero")
-        whole = x_NCTHW if x_NCTHW.shape[2] >= frames else torch.cat([past, x_NCTHW], dim=2)
-        self.future[slot] = _copy_of(whole[:, :, -frames:])
+        whole = x_NCTHW if x_NCTHW.shape[2] >= frames else in_time(past, x_NCTHW)
+        self._remember(slot, whole[:, :, -frames:])
         return past
 
     def release(self, slot: str, x_NCTHW: Tensor, frames: int) -> Tensor:
         """The oldest `frames` frames seen at `slot` and not released yet: x itself unless another branch is slower."""
         held = None if self.first else self._past.get(slot)
-        queue = x_NCTHW if held is None else torch.cat([held, x_NCTHW], dim=2)
+        queue = x_NCTHW if held is None else in_time(held, x_NCTHW)
         if held is not None or queue.shape[2] > frames:
-            self.future[slot] = _copy_of(queue[:, :, frames:])
+            self._remember(slot, queue[:, :, frames:])
         return queue[:, :, :frames]
 
     def begins(self, slot: str, x_NCTHW: Tensor) -> bool:
         """Whether the first frames of the clip pass `slot` in this step."""
         if x_NCTHW.shape[2] == 0 or (not self.first and slot in self._past):
             return False
-        self.future[slot] = x_NCTHW.new_zeros(0)
+        self._remember(slot, x_NCTHW.new_zeros(0))
         return True
 
     def after(self, latents_seen: int) -> DecoderState:
         """The state behind this step."""
-        return DecoderState(latents_seen, {**self._past, **self.future}, self.last)
+        return DecoderState(latents_seen, {} if self.last else {**self._past, **self.future}, self.last)
+
+    def _remember(self, slot: str, frames_NCTHW: Tensor) -> None:
+        """Keep a copy with the strides of a tensor of this size; a slice would keep the whole activation alive."""
+        if not self.last:
+            self.future[slot] = frames_NCTHW.clone(memory_format=order_of(frames_NCTHW))
 
     def _before(self, slot: str, x_NCTHW: Tensor, frames: int, ahead: int, time: str) -> Tensor:
         """What lies in front of x: what a step before left, or the clip's border."""
@@ -109,11 +115,6 @@ class Stream:
             held = "nothing" if past is None else tuple(past.shape)
             raise ValueError(f"not this stream's state: it holds {held} at {slot}, not {(N, C, frames, H, W)}")
         return past
-
-
-def _copy_of(frames_NCTHW: Tensor) -> Tensor:
-    """A copy with the strides of a tensor of this size; a slice would keep the whole activation alive."""
-    return frames_NCTHW.clone(memory_format=order_of(frames_NCTHW))
 
 
 def _border(x_NCTHW: Tensor, frames: int, time: str) -> Tensor:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flash_vaed.families.norms import Norm
 from flash_vaed.operators import OPERATORS, Hop
 from flash_vaed.operators.base import convolve
 from flash_vaed.spec import StagePlan
@@ -38,7 +38,7 @@ class ResidualBlock(nn.Module):
         in_channels: int,
         plan: StagePlan,
         time: str,
-        norm: Callable[[int], nn.Module],
+        norm: Callable[[int], Norm],
         projection: Callable[[int, int], nn.Module],
     ) -> None:
         super().__init__()
@@ -52,8 +52,8 @@ class ResidualBlock(nn.Module):
         self.shortcut = projection(in_channels, plan.channels) if projected else nn.Identity()
 
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
-        y = self.conv1(F.silu(self.norm1(x_NCTHW)), stream)
-        y = self.conv2(F.silu(self.norm2(y)), stream)
+        y = self.conv1(self.norm1.then_silu(x_NCTHW), stream)
+        y = self.conv2(self.norm2.then_silu(y), stream)
         return y + self.shortcut(stream.release(self.slot, x_NCTHW, y.shape[2]))
 
     def sight(self) -> tuple[Hop, ...]:

@@ -12,11 +12,11 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flash_vaed.families.base import FAMILIES, Family, Parts
 from flash_vaed.families.blocks import Pointwise, ResidualBlock, unpatchify
+from flash_vaed.families.norms import Norm
 from flash_vaed.operators import Hop
 from flash_vaed.operators.conv3d import Conv3d
 from flash_vaed.spec import DecoderSpec, FrozenMapping, LatentSpace, StagePlan
@@ -51,11 +51,12 @@ def ltx_spec(
     return DecoderSpec("ltx", latents, FrozenMapping(stages), patch=patch, time=time)
 
 
-class PixelNorm(nn.Module):
+class PixelNorm(Norm):
     """x over its root mean square across channels, taken in float32. No gain, no bias."""
 
-    def __init__(self, _channels: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
+        self.channels = channels
 
     def forward(self, x_NCTHW: Tensor) -> Tensor:
         x32 = x_NCTHW.float()
@@ -142,7 +143,7 @@ class Head(nn.Module):
         self.conv = Conv3d(width, spec.out_channels * spec.patch**2, spec.time)
 
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
-        return unpatchify(self.conv(F.silu(self.norm(x_NCTHW)), stream), self.patch)
+        return unpatchify(self.conv(self.norm.then_silu(x_NCTHW), stream), self.patch)
 
     def sight(self) -> tuple[Hop, ...]:
         return (*self.conv.sight(), Hop(scale=self.patch))

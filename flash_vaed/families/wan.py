@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from flash_vaed.families.base import FAMILIES, Family, Parts
 from flash_vaed.families.blocks import Pointwise, ResidualBlock, unpatchify
-from flash_vaed.memory_format import deal_frames
+from flash_vaed.families.norms import Norm
+from flash_vaed.memory_format import deal_frames, in_time
 from flash_vaed.operators import Hop
 from flash_vaed.operators.base import convolve
 from flash_vaed.operators.conv2d import Conv2d
@@ -84,7 +85,7 @@ def wan_spec(
     return DecoderSpec("wan", latents, FrozenMapping(stages), patch=patch)
 
 
-class RmsNorm(nn.Module):
+class RmsNorm(Norm):
     """x / ||x|| over channels, times sqrt(C) and a learned gain (C,). No bias."""
 
     def __init__(self, channels: int) -> None:
@@ -145,7 +146,7 @@ class TimeConv(nn.Module):
         if rest.shape[2] == 0:
             return first
         doubled = deal_frames(convolve(extended, self.weight, self.bias), 2)
-        return torch.cat([first, doubled], dim=2) if stream.first else doubled
+        return in_time(first, doubled) if stream.first else doubled
 
 
 class Upsampler(nn.Module):
@@ -252,7 +253,7 @@ class Head(nn.Module):
         self.conv = Conv3d(width, spec.out_channels * spec.patch**2, spec.time)
 
     def forward(self, x_NCTHW: Tensor, stream: Stream) -> Tensor:
-        return unpatchify(self.conv(F.silu(self.norm(x_NCTHW)), stream), self.patch)
+        return unpatchify(self.conv(self.norm.then_silu(x_NCTHW), stream), self.patch)
 
     def sight(self) -> tuple[Hop, ...]:
         return (*self.conv.sight(), Hop(scale=self.patch))

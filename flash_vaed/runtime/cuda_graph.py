@@ -39,7 +39,8 @@ class GraphedSteps:
         replay, (frames_NCTHW, there) = record(lambda: step(self._z, here))
         self._recorded = [(replay, frames_NCTHW)]
         self._banks = [here, there]
-        self._steady = here.keys() == there.keys() and all(here[slot].shape == there[slot].shape for slot in there)
+        alike = here.keys() == there.keys() and all(here[slot].shape == there[slot].shape for slot in there)
+        self._steady = alike and bool(there)
         if self._steady:
             replay, (frames_NCTHW, _) = record(lambda: _copied(here, step(self._z, there)))
             self._recorded.append((replay, frames_NCTHW))

@@ -71,9 +71,9 @@ class FastDecoder(Decoder):
                 return super().step(z_NCthw, state, last)
             if state.ended:
                 raise ValueError("this stream has ended; start a new one with init_state()")
-            step = self._step_for(z_NCthw, state, last and self.spec.looks_ahead)  # else the last is as any other
-            frames_NCTHW, memory = step(z_NCthw, state.memory)
-        return frames_NCTHW, DecoderState(state.latents_seen + z_NCthw.shape[2], memory, last)
+            told = last and (self.spec.looks_ahead or state.latents_seen == 0)  # else the last is as any other
+            frames_NCTHW, memory = self._step_for(z_NCthw, state, told)(z_NCthw, state.memory)
+        return frames_NCTHW, DecoderState(state.latents_seen + z_NCthw.shape[2], {} if last else memory, last)
 
     def _step_for(self, z_NCthw: Tensor, state: DecoderState, last: bool) -> FlatStep:
         """The step for latents and a state of these shapes, made when it is first needed."""

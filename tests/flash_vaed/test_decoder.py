@@ -122,6 +122,12 @@ def test_state_bytes_are_those_the_cost_foretells(operator, t, h, w):
     assert state.nbytes() == decoder_cost(spec, spec.frames_out(t), 8 * h, 8 * w, element_bytes=4).state_bytes > 0
 
 
+def test_a_stream_that_has_ended_remembers_nothing(teacher):
+    frames, state = teacher.step(random_latents(2), teacher.init_state(), last=True)
+    assert torch.equal(frames, teacher.step(random_latents(2), teacher.init_state())[0])
+    assert state == DecoderState(2, {}, ended=True)
+
+
 def test_the_state_does_not_grow(teacher):
     sizes = {_state(teacher, latents).nbytes() for latents in (1, 2, 5)}
     assert len(sizes) == 1

@@ -60,4 +60,4 @@ class Head(LayerKind):
             gains.append((clip.x, index, at(normed, index)[:, cut.reads]))
             pixels.append((clip, index, at(written, index)))
         fit_gain(layer.norm, gains)
-        solve(layer.conv, ((F.silu(layer.norm(clip.x)), index, target) for clip, index, target in pixels))
+        solve(layer.conv, ((layer.norm.then_silu(clip.x), index, target) for clip, index, target in pixels))

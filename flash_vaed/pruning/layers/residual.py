@@ -62,7 +62,7 @@ class Residual(LayerKind):
         lessons = [_teach(original, clip, cut, sample) for clip in clips]
         pairs = list(zip(clips, lessons, strict=True))
         fit_gain(block.norm1, [(clip.x, taught.positions, taught.normed1) for clip, taught in pairs])
-        solve(block.conv1, ((F.silu(block.norm1(clip.x)), taught.positions, taught.inside) for clip, taught in pairs))
+        solve(block.conv1, ((block.norm1.then_silu(clip.x), taught.positions, taught.inside) for clip, taught in pairs))
         fit_gain(block.norm2, ((_inside(block, clip.x), taught.positions, taught.normed2) for clip, taught in pairs))
         _solve_end(block, pairs)
         for clip in clips:
@@ -83,7 +83,7 @@ def _teach(original: Any, clip: Clip, cut: Cut, sample: Callable[[Tensor], Index
 
 def _inside(block: Any, x: Tensor) -> Tensor:
     """What the first convolution writes."""
-    return block.conv1(F.silu(block.norm1(x)), Stream.fresh())
+    return block.conv1(block.norm1.then_silu(x), Stream.fresh())
 
 
 def _solve_end(block: Any, pairs: list[tuple[Clip, _Lesson]]) -> None:
@@ -123,7 +123,7 @@ def solve_with_projection(
 
 def _behind(block: Any, x: Tensor) -> Tensor:
     """What reaches the second convolution."""
-    return F.silu(block.norm2(_inside(block, x)))
+    return block.norm2.then_silu(_inside(block, x))
 
 
 def _through(shortcut: Any, x: Tensor) -> Tensor:

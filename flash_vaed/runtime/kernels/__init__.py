@@ -1,4 +1,4 @@
-"""Kernels written in Triton, for GPUs. A module of this folder is imported only where Triton is installed."""
+"""Kernels of ours: in C++ for CPUs (`cpu`), in Triton for GPUs. The latter are imported only where Triton is there."""
 
 from __future__ import annotations
 

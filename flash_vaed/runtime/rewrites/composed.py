@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flash_vaed.families.wan import Upsampler
+from flash_vaed.memory_format import in_time
 from flash_vaed.operators import Hop
 from flash_vaed.operators.base import convolve
 from flash_vaed.runtime.rewrites.base import REWRITES, everywhere
@@ -50,7 +51,7 @@ class ComposedUpsampler(nn.Module):
             return self.first(skipped)
         grid = convolve(extended, self.weight, None) + self._bias_map(rest)
         pairs = assemble(grid, frames=2)
-        return torch.cat([self.first(skipped), pairs], dim=2) if stream.first else pairs
+        return in_time(self.first(skipped), pairs) if stream.first else pairs
 
     def _bias_map(self, x_NCTHW: Tensor) -> Tensor:
         """What both biases add to every position of the grid: (2 * 4 * O, 1, H + 1, W + 1)."""

@@ -1,7 +1,7 @@
-"""Depthwise 3x3x3 with its bias folded into the pointwise mix behind it; on a GPU the filters are a Triton kernel.
+"""Depthwise 3x3x3 with its bias folded into the pointwise mix behind it; the filters are a kernel of ours.
 
-Nothing non-linear lies between the two, so the filters' bias goes through the mix into its bias, exactly. The kernel
-reads the frames before a step where the state holds them, so nothing is put together first.
+Nothing non-linear lies between the two, so the filters' bias goes through the mix into its bias, exactly. The kernels
+read the frames before a step where the state holds them, so nothing is put together first.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from flash_vaed.operators import Hop
 from flash_vaed.operators.base import convolve
 from flash_vaed.operators.depthwise3d import Depthwise3d
 from flash_vaed.runtime.kernels import runs_triton
+from flash_vaed.runtime.kernels.cpu import LANES, depthwise_rows, runs_on_cpu
 from flash_vaed.runtime.rewrites.base import REWRITES, everywhere
 from flash_vaed.state import Stream
 
 
 class FoldedDepthwise(nn.Module):
-    """`Depthwise3d` with one filter per channel and one bias. Off a GPU, or without Triton, two convolutions."""
+    """`Depthwise3d` with one filter per channel and one bias. Without Triton or a C++ compiler two convolutions."""
 
     def __init__(self, operator: Depthwise3d) -> None:
         super().__init__()
@@ -39,6 +40,10 @@ class FoldedDepthwise(nn.Module):
 
             filtered: Tensor = depthwise_filter(stream.recall(self.slot, x_NCTHW, 2), x_NCTHW, self.taps)
             return filtered
+        if self.time == "causal_zero" and x_NCTHW.shape[1] % LANES == 0 and runs_on_cpu(x_NCTHW):
+            past = stream.recall(self.slot, x_NCTHW, 2)
+            made: Tensor = depthwise_rows(past[:, :, :0] if stream.first else past, x_NCTHW, self.taps)
+            return made
         extended = stream.extend(self.slot, x_NCTHW, 2, self.time)
         return convolve(extended, self.depthwise_weight, None, groups=extended.shape[1])
 

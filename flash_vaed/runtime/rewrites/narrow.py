@@ -7,7 +7,6 @@ the module computes as it did.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flash_vaed.families.blocks import Pointwise, ResidualBlock, unpatchify
@@ -45,7 +44,7 @@ class NarrowBlock(nn.Module):
         from flash_vaed.runtime.kernels.narrow import narrow_convolution
 
         inner = narrow_convolution(
-            F.silu(block.norm1(x_NCTHW)), self.taps1, block.conv1.bias, None, None, block.norm2.gamma
+            block.norm1.then_silu(x_NCTHW), self.taps1, block.conv1.bias, None, None, block.norm2.gamma
         )
         made: Tensor = narrow_convolution(inner, self.taps2, self.bias, x_NCTHW, self.mix_SO, None)
         return made
@@ -68,7 +67,7 @@ class NarrowHead(nn.Module):
             return y
         from flash_vaed.runtime.kernels.narrow import narrow_convolution
 
-        extended = stream.extend(head.conv.slot, F.silu(head.norm(x_NCTHW)), 2, head.conv.time)
+        extended = stream.extend(head.conv.slot, head.norm.then_silu(x_NCTHW), 2, head.conv.time)
         return unpatchify(narrow_convolution(extended, self.taps, head.conv.bias, None, None, None), head.patch)
 
     def sight(self) -> tuple[Hop, ...]:

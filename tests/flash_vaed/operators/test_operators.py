@@ -155,7 +155,7 @@ def test_conv2d_is_exact_on_what_stands_still():
 
 
 def test_conv2d_remembers_nothing():
-    stream = Stream.fresh()
+    stream = Stream(DecoderState())
     make("conv2d")(clip(), stream)
     assert stream.after(6).nbytes() == 0
 
@@ -262,7 +262,7 @@ def test_conv2plus1d_has_no_more_spatial_filters_than_there_are_spatial_taps():
 
 def test_conv2plus1d_remembers_frames_it_has_filtered():
     """The next step need not filter them again."""
-    operator, stream = make("conv2plus1d"), Stream.fresh()
+    operator, stream = make("conv2plus1d"), Stream(DecoderState())
     operator(clip(), stream)
     filtered = F.conv3d(clip(), operator.spatial_weight, padding=(0, 1, 1))
     torch.testing.assert_close(stream.after(6).memory["here"], filtered[:, :, -2:], **SAME)

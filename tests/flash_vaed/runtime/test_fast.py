@@ -75,6 +75,16 @@ def test_compiled_steps_give_the_same_stream_and_never_compile_twice(compiled):
     assert len(compiled._steps) == 4
 
 
+def test_a_whole_clip_is_a_step_of_its_own_that_remembers_nothing(compiled):
+    z = random_latents(2, 4, 4)
+    _, state = compiled.step(z, compiled.init_state(), last=True)
+    assert (compiled.decode(z) - random_decoder(SMALL).decode(z)).abs().max() < 1e-4
+    assert state.ended
+    assert not state.memory
+    with pytest.raises(ValueError, match="has ended"):
+        compiled.step(z, state)
+
+
 def test_a_state_fits_every_way_of_computing(compiled):
     plain, z = random_decoder(SMALL), random_latents(3, 4, 4)
     _, state = plain.step(z[:, :, :1], plain.init_state())
