@@ -46,11 +46,13 @@ def ordered(x: Tensor, order: torch.memory_format) -> Tensor:
 
 
 def in_time(*clips: Tensor) -> Tensor:
-    """Clips one after another, in the last one's order in memory: told so dimension by dimension, for a compiler would
-    join them by channels whatever they were.
+    """Clips one after another, in the last one's order in memory. Channels last a frame is one long row here: of clips a
+    compiler would guess the order, and guesses wrong.
     """
     if is_channels_last(clips[-1]):
-        return torch.cat([x_NCTHW.permute(0, 2, 3, 4, 1) for x_NCTHW in clips], dim=1).permute(0, 4, 1, 2, 3)
+        rows = torch.cat([x_NCTHW.permute(0, 2, 3, 4, 1).flatten(2) for x_NCTHW in clips], dim=1)
+        C, _, H, W = clips[-1].shape[1:]
+        return rows.unflatten(2, (H, W, C)).permute(0, 4, 1, 2, 3)
     return torch.cat(clips, dim=2)
 
 

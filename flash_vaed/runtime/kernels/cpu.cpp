@@ -63,14 +63,7 @@ inline Floats exponential(Floats x) {
     return (Floats)((Words)p + ((Words)shifted << 23));
 }
 
-// 1 / x of a positive number: Newton's steps from a guess by the bits; a division takes three times as long.
-inline Floats reciprocal(Floats x) {
-    Floats y = (Floats)(0x7ef311c7 - (Words)x);
-    for (int step = 0; step < 3; ++step) y *= 2.0f - x * y;
-    return y;
-}
-
-inline Floats silu(Floats x) { return x * reciprocal(1.0f + exponential(-x)); }
+inline Floats silu(Floats x) { return x / (1.0f + exponential(-x)); }
 
 // Channels in whole vectors: a row is read twice, the second time from the nearest cache.
 template <class T>
@@ -156,8 +149,8 @@ void filter_row(const T* const* lines, const float* const* taps, int count, T* o
 
 // past: `before` frames in front of the clip, 0 or 2; what lies in front of them is zero. taps: (3, 3, 3, C).
 template <class T>
-void depthwise(const T* past, const T* x, const float* taps, T* out, Int N, Int before, Int F,
-               Int H, Int W, Int C, int threads) {
+void depthwise(const T* past, const T* x, const float* taps, T* out, Int N, Int before, Int F, Int H, Int W, Int C,
+               int threads) {
     const Int line = W * C, frame = H * line;
 #pragma omp parallel for collapse(3) schedule(static) num_threads(threads)
     for (Int n = 0; n < N; ++n) {

@@ -114,21 +114,26 @@ def _passed(value: Tensor | int | float) -> Any:
 @functools.lru_cache(maxsize=1)
 def library() -> ctypes.CDLL | None:
     """The compiled kernels, from the user's cache if they lie there; where nothing compiles None, and a warning."""
-    named = os.environ.get("CXX")
-    compiler = next(filter(None, map(shutil.which, (named,) if named else ("c++", "g++", "clang++"))), None)
-    if compiler is None:
-        return None
-    made_of = (SOURCE.read_bytes(), " ".join((compiler, *FLAGS)).encode(), _cpu().encode())
-    kept = _folder() / f"{hashlib.sha256(b'/'.join(made_of)).hexdigest()[:16]}.so"
     try:
+        compiler = _compiler()
+        made_of = (SOURCE.read_bytes(), " ".join((compiler, *FLAGS)).encode(), _cpu().encode())
+        kept = _folder() / f"{hashlib.sha256(b'/'.join(made_of)).hexdigest()[:16]}.so"
         if not kept.exists():
             _compile(compiler, partial := kept.with_suffix(f".{os.getpid()}"))
             os.replace(partial, kept)
         return ctypes.CDLL(str(kept))
     except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[0]
-        warnings.warn(f"{compiler} makes no kernels for this CPU ({said}); computing by PyTorch", stacklevel=2)
+        said = (getattr(error, "stderr", None) or str(error)).strip().partition("\n")[0]
+        warnings.warn(f"no kernels for this CPU ({said}); computing by PyTorch", stacklevel=2)
         return None
+
+
+def _compiler() -> str:
+    named = os.environ.get("CXX")
+    for name in (named,) if named else ("c++", "g++", "clang++"):
+        if (found := shutil.which(name)) is not None:
+            return found
+    raise FileNotFoundError(f"no C++ compiler {named!r}" if named else "no C++ compiler; apt install g++")
 
 
 def _compile(compiler: str, target: Path) -> None:
