@@ -46,8 +46,8 @@ def ordered(x: Tensor, order: torch.memory_format) -> Tensor:
 
 
 def in_time(*clips: Tensor) -> Tensor:
-    """Clips one after another, in the last one's order in memory. Channels last a frame is one long row here: of clips a
-    compiler would guess the order, and guesses wrong.
+    """Clips one after another, in the last one's order in memory. Of those that lie channels last, frames are joined as
+    rows: a compiler has to guess the order of joined clips, and mistakes it.
     """
     if is_channels_last(clips[-1]):
         rows = torch.cat([x_NCTHW.permute(0, 2, 3, 4, 1).flatten(2) for x_NCTHW in clips], dim=1)

@@ -1,6 +1,6 @@
 """Switchable ways to compute faster, for teacher and student alike, and graphs for other runtimes."""
 
 from flash_vaed.runtime.fast import FastDecoder, optimize
-from flash_vaed.runtime.options import RuntimeOptions
+from flash_vaed.runtime.options import EXACT, FAST, FAST_GPU, RuntimeOptions
 
-__all__ = ["FastDecoder", "RuntimeOptions", "optimize"]
+__all__ = ["EXACT", "FAST", "FAST_GPU", "FastDecoder", "RuntimeOptions", "optimize"]

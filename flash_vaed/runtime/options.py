@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -41,3 +42,17 @@ class RuntimeOptions:
         dtype = getattr(torch, self.dtype)
         assert isinstance(dtype, torch.dtype)
         return dtype
+
+
+_REWRITES = ("values", "composed", "subpixel", "depthwise", "norms")
+
+EXACT = RuntimeOptions(rewrites=_REWRITES, channels_last=True, compile="default")
+"""The same frames up to rounding, in float32."""
+
+FAST = dataclasses.replace(EXACT, dtype="bfloat16")
+"""For a CPU, or any recent GPU: bfloat16 weights."""
+
+FAST_GPU = RuntimeOptions(
+    "float16", ("values", "composed", "subpixel", "attention", "depthwise", "narrow"), True, "default", cuda_graph=True
+)
+"""For a CUDA device: float16 weights, which are closer to float32, kernels for what cuDNN does slowly, CUDA graphs."""
