@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -11,6 +12,8 @@ import pandas as pd
 from bench import records
 from bench.analysis.spec import dig
 from bench.records.schema import ResultsDirs
+
+_OF_THE_MAKERS = re.compile(r"\((?:R|TM|C)\)| (?:CPU|Processor)\b")
 
 
 @dataclass(frozen=True)
@@ -34,5 +37,14 @@ class Results:
 
 
 def load(folders: ResultsDirs) -> Results:
-    """All runs of one or more results folders; `ValueError` for a folder that does not exist."""
-    return Results(*records.read(folders))
+    """All runs of one or more results folders; `ValueError` for a folder that does not exist.
+
+    Devices come under short names, without what their makers add for the law; the stored rows have the long ones.
+    """
+    runs, rows, problems = records.read(folders)
+    return Results(runs.assign(device_name=runs["device_name"].map(short_name)), rows, problems)
+
+
+def short_name(device: object) -> object:
+    """`Intel(R) Xeon(R) Processor (2 threads)` as `Intel Xeon (2 threads)`."""
+    return _OF_THE_MAKERS.sub("", device) if isinstance(device, str) else device
