@@ -51,7 +51,8 @@ def digest(folders: list[str], stamp: object) -> Digest:
 
 
 def _compute(folders: list[str]) -> Digest:
-    runs, measurements, problems, places = records.read_placed(folders)
+    stored, measurements, problems, places = records.read_placed(folders)
+    runs = analysis.with_short_names(stored)
     results = analysis.Results(runs, measurements, problems)
     return Digest(analysis.summarise(results), arm_rows(results), runs, analysis.columns_of(results), places, problems)
 

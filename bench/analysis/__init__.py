@@ -8,7 +8,7 @@ torch, no Hydra.
 from bench.analysis import arms, end_to_end, redundancy, stages, table, vbench2
 from bench.analysis.columns import Column, columns_of
 from bench.analysis.pareto import pareto_front
-from bench.analysis.results import Results, load
+from bench.analysis.results import Results, load, with_short_names
 from bench.analysis.summary import summarise
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "summarise",
     "table",
     "vbench2",
+    "with_short_names",
 ]

@@ -37,12 +37,14 @@ class Results:
 
 
 def load(folders: ResultsDirs) -> Results:
-    """All runs of one or more results folders; `ValueError` for a folder that does not exist.
-
-    Devices come under short names, without what their makers add for the law; the stored rows have the long ones.
-    """
+    """All runs of one or more results folders; `ValueError` for a folder that does not exist."""
     runs, rows, problems = records.read(folders)
-    return Results(runs.assign(device_name=runs["device_name"].map(short_name)), rows, problems)
+    return Results(with_short_names(runs), rows, problems)
+
+
+def with_short_names(runs: pd.DataFrame) -> pd.DataFrame:
+    """Stored runs, their devices without what the makers add for the law."""
+    return runs.assign(device_name=runs["device_name"].map(short_name))
 
 
 def short_name(device: object) -> object:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench import records
+from bench import analysis
 from bench.arguments import parser_of
 from bench.config import options
 from bench.study import study_points
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--study", action="append", metavar="NAME", help="one study instead of all")
     given = parser.parse_args(argv)
-    runs, _, _ = records.read(given.results or ["results"])
+    runs = analysis.load(given.results or ["results"]).runs
     print(render([cost_of(name, runs) for name in given.study or options("ablations")]))
     return 0
 
